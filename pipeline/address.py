@@ -1,0 +1,150 @@
+"""Source addresses: reading `name=url`, deriving a source id, filling in `${ENV}`, and showing one without its secrets.
+
+The rule for a source without a name: a file is called by its stem, a URL by host and path; every run of characters
+other than letters, digits, ``.``, ``_`` and ``-`` becomes one ``-``. A second source of the same name gets ``-2``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline.errors import AddressError
+
+SCHEMES = ("rtsp", "rtsps", "http", "https", "file")
+
+_SOURCE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NAMED = re.compile(r"(?P<name>[^=/:?]*)=(?P<url>.+)", re.DOTALL)
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>.*)", re.DOTALL)
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def check_source_id(source_id: str) -> str:
+    """The id itself if it may name a source. Raises `AddressError` if not."""
+    if not _SOURCE_ID.fullmatch(source_id) or source_id.strip(".") == "":
+        raise AddressError(
+            f"source name {source_id!r} is not allowed; 1 to 64 letters, digits, '.', '_' or '-' are (no '/', no '=')"
+        )
+    return source_id
+
+
+def split_name(text: str) -> tuple[str | None, str]:
+    """`name=url` as (name, url), anything else as (None, text). A path that exists under the whole text is a path."""
+    match = _NAMED.fullmatch(text)
+    if match is None or Path(text).exists():
+        return None, text
+    return check_source_id(match["name"]), match["url"]
+
+
+def scheme_of(url: str) -> str:
+    """The scheme in lower case, ``file`` for a plain path. Raises `AddressError` for one that is not allowed."""
+    match = _SCHEME.fullmatch(url)
+    if match is None or Path(url).exists():
+        return "file"
+    scheme = match["scheme"].lower()
+    if scheme not in SCHEMES:
+        raise AddressError(
+            f"source {redact(url)!r} has the scheme {scheme!r}; allowed are {', '.join(SCHEMES)} and plain file paths"
+        )
+    return scheme
+
+
+def is_live(url: str) -> bool:
+    """Whether the address names a camera rather than a recording."""
+    return scheme_of(url) != "file"
+
+
+def local_path(url: str) -> Path:
+    """The path a file address names."""
+    return Path(url.removeprefix("file://") if url.lower().startswith("file://") else url)
+
+
+def derive_source_id(url: str) -> str:
+    """A name for a source that was given none; see the module's rule."""
+    if scheme_of(url) == "file":
+        text = local_path(url).stem
+    else:
+        parts = urlsplit(url)
+        text = f"{_host(parts.netloc)}{parts.path}"
+    derived = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:64]
+    return derived or "source"
+
+
+def unique(source_id: str, taken: Iterable[str]) -> str:
+    """The id, or with the first of ``-2``, ``-3``... that is not taken."""
+    used = set(taken)
+    if source_id not in used:
+        return source_id
+    number = 2
+    while f"{source_id}-{number}" in used:
+        number += 1
+    return f"{source_id}-{number}"
+
+
+def expand(url: str, environment: Mapping[str, str] | None = None) -> str:
+    """The address with each `${NAME}` from the environment. Raises `AddressError` naming a variable that is not set."""
+    values = os.environ if environment is None else environment
+
+    def value(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name not in values:
+            raise AddressError(f"source {redact(url)!r} needs the environment variable {name}, which is not set")
+        return values[name]
+
+    return _VARIABLE.sub(value, url)
+
+
+def redact(url: str) -> str:
+    """The address fit to be shown: user and password gone, query values gone; `${ENV}` names may stay."""
+    match = _SCHEME.fullmatch(url)
+    if match is None or not match["rest"].startswith("//"):
+        return url
+    authority, slash, rest = match["rest"][2:].partition("/")
+    # A password may hold '/', '?' or '#': the last '@' before the first query value still ends the credentials.
+    whole = f"{authority}{slash}{rest}"
+    credentials, at, after = whole.rpartition("@")
+    shown = after if at else whole
+    path, question, _ = shown.partition("?")
+    path = path.partition("#")[0]
+    user = "***@" if credentials else ""
+    return f"{match['scheme']}://{user}{path}{'?***' if question else ''}"
+
+
+def has_password(url: str) -> bool:
+    """Whether a password stands in the address itself rather than in an environment variable."""
+    match = _SCHEME.fullmatch(url)
+    if match is None or "@" not in match["rest"]:
+        return False
+    credentials = match["rest"].removeprefix("//").rpartition("@")[0]
+    password = credentials.partition(":")[2]
+    return bool(_VARIABLE.sub("", password))
+
+
+def secrets_of(url: str) -> tuple[str, ...]:
+    """The strings of an expanded address that must never be shown, longest first: credentials and query values."""
+    match = _SCHEME.fullmatch(url)
+    if match is None:
+        return ()
+    rest = match["rest"].removeprefix("//")
+    credentials = rest.rpartition("@")[0]
+    user, _, password = credentials.partition(":")
+    query = rest.partition("?")[2]
+    values = [value for pair in query.split("&") for value in (pair.partition("=")[2],)]
+    found = {text for text in (credentials, password, query, *values) if text}
+    return tuple(sorted(found | ({user} if password else set()), key=len, reverse=True))
+
+
+def scrub(text: str, url: str) -> str:
+    """Foreign text (an FFmpeg message, say) with the address and its secrets replaced."""
+    text = text.replace(url, redact(url))
+    for secret in secrets_of(url):
+        if len(secret) > 2:
+            text = text.replace(secret, "***")
+    return text
+
+
+def _host(netloc: str) -> str:
+    return netloc.rpartition("@")[2]
