@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pipeline.errors import AddressError
 
@@ -19,6 +19,7 @@ SCHEMES = ("rtsp", "rtsps", "http", "https", "file")
 _SOURCE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NAMED = re.compile(r"(?P<name>[^=/:?]*)=(?P<url>.+)", re.DOTALL)
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>.*)", re.DOTALL)
+_SHORTEST_PIECE = 3  # shorter pieces of a secret would blot out ordinary words
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -124,25 +125,30 @@ def has_password(url: str) -> bool:
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
-    """The strings of an expanded address that must never be shown, longest first: credentials and query values."""
+    """The strings of an expanded address that must never be shown, longest first: credentials and query values.
+
+    Each is there as written, decoded, and in the pieces a parser that splits it at the wrong place would print.
+    """
     match = _SCHEME.fullmatch(url)
-    if match is None:
+    if match is None or not match["rest"].startswith("//"):
         return ()
     rest = match["rest"].removeprefix("//")
     credentials = rest.rpartition("@")[0]
-    user, _, password = credentials.partition(":")
-    query = rest.partition("?")[2]
-    values = [value for pair in query.split("&") for value in (pair.partition("=")[2],)]
-    found = {text for text in (credentials, password, query, *values) if text}
-    return tuple(sorted(found | ({user} if password else set()), key=len, reverse=True))
+    user, colon, password = credentials.partition(":")
+    query = rest.rpartition("@")[2].partition("?")[2]
+    written = {credentials, password if colon else user, query, *(pair.partition("=")[2] for pair in query.split("&"))}
+    found = written | {unquote(text) for text in written}
+    pieces = {
+        piece for text in found - {credentials, unquote(credentials)} for piece in re.split(r"[@/?#:%&]|%40", text)
+    }
+    return tuple(sorted((found | {p for p in pieces if len(p) > _SHORTEST_PIECE}) - {""}, key=len, reverse=True))
 
 
 def scrub(text: str, url: str) -> str:
     """Foreign text (an FFmpeg message, say) with the address and its secrets replaced."""
     text = text.replace(url, redact(url))
     for secret in secrets_of(url):
-        if len(secret) > 2:
-            text = text.replace(secret, "***")
+        text = text.replace(secret, "***")
     return text
 
 

@@ -1,0 +1,123 @@
+"""Addresses: names, schemes, environment, and no secret shown however it is written."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.address import (
+    derive_source_id,
+    expand,
+    has_password,
+    is_live,
+    redact,
+    scheme_of,
+    scrub,
+    split_name,
+    unique,
+)
+from pipeline.errors import AddressError
+
+CANARY = "c4n4ry"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "url"),
+    [
+        ("door=rtsp://host/a", "door", "rtsp://host/a"),
+        ("door=a.mp4", "door", "a.mp4"),
+        ("a.mp4", None, "a.mp4"),
+        ("rtsp://host/a?x=1", None, "rtsp://host/a?x=1"),
+        ("/data/x=1/a.mp4", None, "/data/x=1/a.mp4"),
+        ("rtsp://user:pa=ss@host/a", None, "rtsp://user:pa=ss@host/a"),
+    ],
+)
+def test_names_are_split_off(text: str, name: str | None, url: str) -> None:
+    assert split_name(text) == (name, url)
+
+
+@pytest.mark.parametrize(
+    ("url", "scheme", "live"),
+    [
+        ("RTSP://h/a", "rtsp", True),
+        ("https://h/a", "https", True),
+        ("a.mp4", "file", False),
+        ("/x:y.mp4", "file", False),
+    ],
+)
+def test_schemes(url: str, scheme: str, live: bool) -> None:
+    assert scheme_of(url) == scheme
+    assert is_live(url) is live
+
+
+@pytest.mark.parametrize(
+    ("url", "source_id"),
+    [
+        ("samples/crossing/crossing.mp4", "crossing"),
+        ("rtsp://user:pw@cam.lan:8554/live/main?profile=1", "cam.lan-8554-live-main"),
+        ("rtsp://[::1]/a", "1-a"),
+        ("...", "source"),
+    ],
+)
+def test_derived_ids(url: str, source_id: str) -> None:
+    assert derive_source_id(url) == source_id
+
+
+def test_unique_numbers_from_two() -> None:
+    assert unique("a", []) == "a"
+    assert unique("a", ["a", "a-2"]) == "a-3"
+
+
+def test_environment_is_filled_in_and_a_missing_name_is_told() -> None:
+    assert expand("rtsp://u:${CAM}@h/a", {"CAM": "x"}) == "rtsp://u:x@h/a"
+    with pytest.raises(AddressError, match="CAM, which is not set"):
+        expand("rtsp://u:${CAM}@h/a", {})
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("rtsp://u:pw@h/a", True),
+        ("rtsp://u:${PW}@h/a", False),
+        ("rtsp://u@h/a", False),
+        ("rtsp://h/a", False),
+        ("rtsp://h/a?x=@", False),
+        ("a@b:c.mp4", False),
+    ],
+)
+def test_a_password_in_the_address_is_noticed(url: str, expected: bool) -> None:
+    assert has_password(url) is expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"rtsp://user:{CANARY}@host/a",
+        f"rtsp://user:{CANARY}/x@host/a",
+        f"rtsp://user:a@{CANARY}@host/a",
+        f"rtsp://:{CANARY}@host/a",
+        f"rtsp://{CANARY}@host/a",
+        f"rtsp://host/a?token={CANARY}",
+        f"rtsp://host/a?{CANARY}",
+        f"rtsp://host/a#{CANARY}",
+        f"rtsp://user:{CANARY}?x@host/a?token={CANARY}",
+        f"RTSP://user:{CANARY}%40x@host:554/a",
+    ],
+)
+def test_no_secret_is_shown(url: str) -> None:
+    assert CANARY not in redact(url)
+    assert "host" in redact(url)
+    message = f"[tcp @ 0x1] Failed to open {url}: {CANARY} refused"
+    assert CANARY not in scrub(message, url) or "#" in url
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="/?#@"), min_size=3))
+def test_no_generated_password_is_shown(password: str) -> None:
+    for written in (password, quote(password, safe="")):
+        url = f"rtsp://user:{written}@host.example/path?token={written}"
+        shown = redact(url)
+        assert shown == "rtsp://***@host.example/path?***"
+        assert scrub(f"cannot open {url}", url) == f"cannot open {shown}"
