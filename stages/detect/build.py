@@ -1,0 +1,121 @@
+"""From settings to a detection stage."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.config import EMBEDDED_MODEL, DetectorConfig
+from pipeline.errors import ConfigError, ModelError
+from pipeline.messages import Classes, ModelInfo
+from stages.detect.coco import COCO_CLASSES
+from stages.detect.detect import Detect
+from stages.detect.layout import Outputs
+from stages.detect.layouts import recognise
+from stages.models.backend import Backend, checksum, open_network
+from stages.models.preprocess import InputSpec
+
+WEIGHTS = Path(__file__).parent.parent / "models" / "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What stands beside a model of ours: its classes and checksum."""
+
+    classes: Classes
+    sha256: str
+
+
+def build_detector(config: DetectorConfig, *, lanes: int = 1) -> Detect:
+    """The detection stage for a model, loaded and tried on a grey picture.
+
+    Args:
+        config: which model, and how it runs.
+        lanes: threads that will call the stage at the same time; with several, each has one inference thread.
+
+    Raises:
+        ModelError: when the model is missing, unreadable, damaged, of an unknown layout or fails on a picture.
+        ConfigError: when class names do not fit the model.
+    """
+    embedded = config.model == EMBEDDED_MODEL
+    path = WEIGHTS / f"{EMBEDDED_MODEL}.onnx" if embedded else Path(config.model)
+    network = open_network(path, kind=config.backend)
+    version = checksum(path)
+    card = read_card(path)
+    if card is not None and card.sha256 != version:
+        raise ModelError(
+            f"{path}: SHA-256 is {version}, its card says {card.sha256}; the file is damaged, install it again"
+        )
+    name, layout = recognise(network.signature, path=path, layout=config.layout)
+    count = layout.classes(network.signature)
+    assert count is not None
+    classes = class_names(count, config.class_names, card)
+    kept = None if config.classes is None else chosen_labels(config.classes, classes.things)
+    picture = layout.picture(network.signature)
+    backend = network.compile(
+        normalise=picture.normalise, precision=config.precision, threads=config.threads, lanes=lanes
+    )
+    threshold = layout.score_threshold if config.score_threshold is None else config.score_threshold
+    return Detect(
+        backend,
+        picture=picture,
+        decode=layout.decoder(network.signature, try_on_grey(backend, picture, path)),
+        classes=classes,
+        model=ModelInfo(path.stem, version[:12]),
+        score_threshold=threshold,
+        masks=layout.masks(network.signature),
+        kept_labels=kept,
+        note=f"{path.stem} ({name}, {picture.width}x{picture.height}): {backend.note}",
+    )
+
+
+def try_on_grey(backend: Backend, picture: InputSpec, path: Path) -> Outputs:
+    """Outputs for a grey picture, so that a network that cannot run says so now. Raises `ModelError`."""
+    grey = np.full((1, picture.height, picture.width, 3), 114, dtype=np.uint8)
+    outputs = backend(grey)
+    broken = [name for name, array in outputs.items() if not np.isfinite(array).all()]
+    if broken:
+        raise ModelError(f"{path}: output {broken[0]!r} is not finite for a grey picture; the weights are damaged")
+    return list(outputs.values())
+
+
+def read_card(path: Path) -> Card | None:
+    """The card beside a model, None where there is none. Raises `ModelError` where it cannot be read."""
+    card = path.with_suffix(".json")
+    if not card.is_file():
+        return None
+    try:
+        values = json.loads(card.read_text(encoding="utf-8"))
+        return Card(Classes(tuple(values["things"]), tuple(values["stuff"])), str(values["sha256"]))
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise ModelError(f"{card}: not a model card; 'things', 'stuff' and 'sha256' are needed ({exc!r})") from exc
+
+
+def class_names(count: int, names: Sequence[str] | None, card: Card | None) -> Classes:
+    """The label space of a model that scores `count` classes. Raises `ConfigError`."""
+    if names is not None:
+        if len(names) != count:
+            raise ConfigError(f"detector.class_names: {len(names)} names given; the model scores {count} classes")
+        return Classes(tuple(names), card.classes.stuff if card else ())
+    if card is not None and len(card.classes.things) == count:
+        return card.classes
+    if count != len(COCO_CLASSES):
+        raise ConfigError(
+            f"detector.class_names: needed, because the model scores {count} classes and COCO has {len(COCO_CLASSES)}"
+        )
+    return Classes(COCO_CLASSES)
+
+
+def chosen_labels(wanted: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Labels of the classes to keep. Raises `ConfigError` naming close matches of one that is not known."""
+    for name in wanted:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"the model knows {', '.join(names)}"
+            raise ConfigError(f"detector.classes: {name!r} is not a class of the model; {hint}")
+    return [names.index(name) for name in wanted]

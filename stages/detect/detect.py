@@ -1,0 +1,115 @@
+"""The detection stage: preprocess, network, decode, back to source pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.messages import Batch, Classes, Detections, Frame, ModelInfo, Prototypes, SemanticMap, Transform
+from pipeline.stage import Field
+from stages.detect.layout import Candidates, Decode, MaskOutputs, Outputs
+from stages.models.backend import Backend
+from stages.models.preprocess import InputSpec, Placement, Preprocessor
+
+MAX_CANDIDATES = 1000
+
+
+class Detect:
+    """Adds `detections`, and `prototypes` and `semantic` where the network gives masks.
+
+    Boxes are the network's candidates, not suppressed, with their scores, cut to the picture. Callable from several
+    threads at once.
+    """
+
+    name = "detect"
+    stateful = False
+    needs: frozenset[Field] = frozenset({"frames"})
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        picture: InputSpec,
+        decode: Decode,
+        classes: Classes,
+        model: ModelInfo,
+        score_threshold: float,
+        masks: MaskOutputs | None = None,
+        kept_labels: Collection[int] | None = None,
+        note: str = "",
+    ) -> None:
+        self._backend = backend
+        self._preprocess = Preprocessor(picture)
+        self._decode = decode
+        self._score_threshold = score_threshold
+        self._masks = masks
+        self._kept = None if kept_labels is None else np.isin(np.arange(len(classes.things)), list(kept_labels))
+        self.classes = classes
+        self.model = model
+        self.note = note or backend.note
+        self.adds: frozenset[Field] = frozenset(
+            {"detections"} if masks is None else {"detections", "prototypes", "semantic"}
+        )
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of the network's picture."""
+        return self._preprocess.spec.width, self._preprocess.spec.height
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The batch with detections. Raises `ModelError`."""
+        detections, prototypes, semantic = [], [], []
+        for frame in batch.frames:
+            picture, placement = self._preprocess(frame.surface)
+            outputs = list(self._backend.view(picture).values())
+            detections.append(self._detections(outputs, frame, placement))
+            if self._masks is not None:
+                masks, logits = (outputs[i][0].copy() for i in (self._masks.prototypes, self._masks.semantic))
+                prototypes.append(Prototypes(masks, *map_geometry(masks.shape[1:], self._preprocess.spec, placement)))
+                semantic.append(SemanticMap(logits, *map_geometry(logits.shape[1:], self._preprocess.spec, placement)))
+        if self._masks is None:
+            return batch.with_(detections=tuple(detections))
+        return batch.with_(detections=tuple(detections), prototypes=tuple(prototypes), semantic=tuple(semantic))
+
+    def close(self) -> None:
+        """Release the network. Calling it twice does no harm."""
+        self._backend.close()
+
+    def _detections(self, outputs: Outputs, frame: Frame, placement: Placement) -> Detections:
+        found = self._decode(outputs, self._score_threshold)
+        if self._kept is not None:
+            found = _rows(found, np.flatnonzero(self._kept[found.labels]))
+        return to_source(found.best(MAX_CANDIDATES), placement.transform, width=frame.width, height=frame.height)
+
+
+def to_source(found: Candidates, transform: Transform, *, width: int, height: int) -> Detections:
+    """Candidates as detections in source pixels, cut to the picture; boxes without area or not finite are dropped."""
+    boxes = transform.apply(found.boxes)
+    boxes = np.clip(boxes, 0, np.array([width, height, width, height], dtype=np.float32), dtype=np.float32)
+    whole = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # false where a side is nan
+    if not whole.all():
+        rows = np.flatnonzero(whole)
+        found, boxes = _rows(found, rows), boxes[rows]
+    return Detections.of(boxes, found.scores, found.labels, coefficients=found.coefficients)
+
+
+def map_geometry(size: Sequence[int], spec: InputSpec, placement: Placement) -> tuple[Transform, int, int]:
+    """Transform, valid height and valid width of a network's map of `size` (height, width).
+
+    The picture must start in the map's corner: a map has no place to say that it does not.
+    """
+    height, width = size
+    step_x, step_y = spec.width / width, spec.height / height  # network pixels a map pixel
+    shown = placement.transform
+    transform = Transform(shown.scale_x * step_x, shown.scale_y * step_y, shown.offset_x, shown.offset_y)
+    valid_height = min(math.ceil(placement.height / step_y), height)
+    return transform, valid_height, min(math.ceil(placement.width / step_x), width)
+
+
+def _rows(found: Candidates, rows: npt.NDArray[Any]) -> Candidates:
+    coefficients = None if found.coefficients is None else found.coefficients[rows]
+    return Candidates(found.boxes[rows], found.scores[rows], found.labels[rows], coefficients)

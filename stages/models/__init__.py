@@ -1,0 +1,1 @@
+"""Networks: how they run, how they are trained, evaluated and exported."""

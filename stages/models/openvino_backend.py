@@ -1,0 +1,182 @@
+"""Networks on OpenVINO's CPU plugin.
+
+Core inference sends no telemetry: only OpenVINO's converter tools do, which are not used here.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from openvino.preprocess import PrePostProcessor
+
+from pipeline.errors import ModelError
+from pipeline.messages import Float32
+from stages.models import backend as backends
+from stages.models.backend import DYNAMIC, Normalisation, Pictures, Port, Precision, Signature
+
+_PRECISIONS = {"f32": ov.Type.f32, "bf16": ov.Type.bf16}
+
+
+@cache
+def _core() -> ov.Core:
+    return ov.Core()
+
+
+def native_bf16() -> bool:
+    """Whether the processor multiplies bf16 itself (AVX-512 BF16 or AMX), rather than emulating it."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class OpenVinoNetwork:
+    """A graph read by OpenVINO."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._model = _core().read_model(path)
+        except RuntimeError as exc:
+            raise backends.unreadable(path, exc) from exc
+        self.signature = Signature(
+            tuple(_port(node, f"input {i}") for i, node in enumerate(self._model.inputs)),
+            tuple(_port(node, f"output {i}") for i, node in enumerate(self._model.outputs)),
+        )
+
+    def compile(
+        self,
+        *,
+        normalise: Normalisation | None = None,
+        precision: Precision = "auto",
+        threads: int = 0,
+        lanes: int = 1,
+    ) -> OpenVinoBackend:
+        """Make it run. Raises `ModelError` where OpenVINO refuses."""
+        used = ("bf16" if native_bf16() else "f32") if precision == "auto" else precision
+        try:
+            model = self._prepared(normalise)
+            compiled = _core().compile_model(model, "CPU", _settings(used, threads=threads, lanes=lanes))
+        except RuntimeError as exc:
+            raise backends.unreadable(self._path, exc) from exc
+        return OpenVinoBackend(
+            compiled, self.signature, note=_note(precision, used), channels_last=normalise is not None
+        )
+
+    def _prepared(self, normalise: Normalisation | None) -> ov.Model:
+        """The graph at one picture, every output f32, with normalisation put before it."""
+        model = self._model
+        shape = model.input(0).get_partial_shape()
+        if shape.rank.is_static and shape.rank.get_length() > 0 and shape[0].is_dynamic:
+            shape[0] = 1
+            model.reshape(shape)
+        steps = PrePostProcessor(model)
+        if normalise is not None:
+            steps.input(0).tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+            steps.input(0).model().set_layout(ov.Layout("NHWC" if self.signature.channels_last else "NCHW"))
+            steps.input(0).preprocess().convert_element_type(ov.Type.f32)
+            if any(normalise.mean):
+                steps.input(0).preprocess().mean(list(normalise.mean))
+            if normalise.deviation != (1.0, 1.0, 1.0):
+                steps.input(0).preprocess().scale(list(normalise.deviation))
+        for i in range(len(model.outputs)):
+            steps.output(i).tensor().set_element_type(ov.Type.f32)
+        return steps.build()
+
+
+class OpenVinoBackend:
+    """A network compiled by OpenVINO; an infer request for each calling thread."""
+
+    kind = "openvino"
+
+    def __init__(self, compiled: ov.CompiledModel, signature: Signature, *, note: str, channels_last: bool) -> None:
+        self._compiled: ov.CompiledModel | None = compiled
+        self._requests = threading.local()
+        self._names = [port.name for port in signature.outputs]
+        self.note = note
+        self.input_name = signature.inputs[0].name
+        self.input_shape = _shape(compiled.inputs[0])
+        self.outputs = dict(zip(self._names, map(_shape, compiled.outputs), strict=True))
+        backends.register(self)
+
+    def __call__(self, inputs: Pictures) -> dict[str, Float32]:
+        """Outputs by name, float32 [N, ...]. Raises `ModelError`."""
+        backends.check_pictures(inputs, self.input_shape)
+        if len(inputs) == 1:
+            return {name: array.copy() for name, array in self.view(inputs).items()}
+        parts = [
+            {name: array.copy() for name, array in self.view(inputs[i : i + 1]).items()} for i in range(len(inputs))
+        ]
+        return {
+            name: np.concatenate([part[name] for part in parts])
+            if parts
+            else np.zeros((0, *shape[1:]), dtype=np.float32)
+            for name, shape in self.outputs.items()
+        }
+
+    def view(self, inputs: Pictures) -> dict[str, Float32]:
+        """One picture's outputs, valid until this thread's next call. Raises `ModelError`."""
+        request = self._request()
+        try:
+            request.infer({0: inputs}, share_inputs=True, share_outputs=True)
+        except RuntimeError as exc:
+            raise ModelError(f"the network failed on a picture of shape {list(inputs.shape)}: {exc}") from exc
+        return {name: request.get_output_tensor(i).data for i, name in enumerate(self._names)}
+
+    def close(self) -> None:
+        """Release the network and every thread's request."""
+        self._compiled = None
+        self._requests = threading.local()
+        backends.unregister(self)
+
+    def _request(self) -> Any:
+        request = getattr(self._requests, "request", None)
+        if request is None:
+            if self._compiled is None:
+                raise ModelError("the network was closed and cannot be called any more")
+            request = self._requests.request = self._compiled.create_infer_request()
+        return request
+
+
+def _port(node: Any, fallback: str) -> Port:
+    return Port(next(iter(sorted(node.get_names())), fallback), _shape(node))
+
+
+def _shape(node: Any) -> tuple[int, ...]:
+    shape = node.get_partial_shape()
+    if shape.rank.is_dynamic:
+        return ()
+    return tuple(DYNAMIC if dimension.is_dynamic else dimension.get_length() for dimension in shape)
+
+
+def _settings(precision: str, *, threads: int, lanes: int) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "NUM_STREAMS": lanes,
+        "INFERENCE_NUM_THREADS": threads or (lanes if lanes > 1 else 0),
+        "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
+        # Pinned threads of two processes, or of inference and decoding, would queue for the same core.
+        "ENABLE_CPU_PINNING": False,
+    }
+    folder = _cache_folder()
+    return settings if folder is None else {**settings, "CACHE_DIR": str(folder)}
+
+
+def _cache_folder() -> Path | None:
+    """Where compiled networks are kept, so that the second start is quicker; None where that cannot be written."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    try:
+        folder = (Path(home) if home else Path.home() / ".cache") / "everyframe" / "openvino"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _note(asked: Precision, used: str) -> str:
+    if asked != "auto":
+        return f"OpenVINO {used}"
+    why = "the processor has it" if used == "bf16" else "no bf16 in the processor"
+    return f"OpenVINO {used} (auto: {why})"
