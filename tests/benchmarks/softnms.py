@@ -73,7 +73,5 @@ def run() -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     for each in run():
-        target = f"(target {each['target']:.0f})" if each["target"] else ""
-        print(
-            f"{each['name']:<52} {each['ours']:8.2f} {each['theirs']:8.2f} {each['unit']} {each['ratio']:7.1f}x {target}"
-        )
+        figures = f"{each['ours']:8.2f} {each['theirs']:8.2f} {each['unit']} {each['ratio']:7.1f}x"
+        print(f"{each['name']:<52} {figures}", f"(target {each['target']:.0f}x)" if each["target"] else "")
