@@ -15,8 +15,6 @@ from stages.detect.layout import Candidates, Decode, MaskOutputs, Outputs
 from stages.models.backend import Backend
 from stages.models.preprocess import InputSpec, Placement, Preprocessor
 
-MAX_CANDIDATES = 1000
-
 
 class Detect:
     """Adds `detections`, and `prototypes` and `semantic` where the network gives masks.
@@ -83,7 +81,7 @@ class Detect:
         found = self._decode(outputs, self._score_threshold)
         if self._kept is not None:
             found = _rows(found, np.flatnonzero(self._kept[found.labels]))
-        return to_source(found.best(MAX_CANDIDATES), placement.transform, width=frame.width, height=frame.height)
+        return to_source(found, placement.transform, width=frame.width, height=frame.height)
 
 
 def to_source(found: Candidates, transform: Transform, *, width: int, height: int) -> Detections:

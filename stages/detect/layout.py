@@ -22,15 +22,6 @@ class Candidates(NamedTuple):
     labels: Int32  # [N]
     coefficients: Float32 | None = None  # [N, K]
 
-    def best(self, limit: int) -> Candidates:
-        """At most `limit`, those of highest score."""
-        if len(self.scores) <= limit:
-            return self
-        kept = np.argpartition(self.scores, -limit)[-limit:]
-        kept.sort()
-        coefficients = None if self.coefficients is None else self.coefficients[kept]
-        return Candidates(self.boxes[kept], self.scores[kept], self.labels[kept], coefficients)
-
 
 Outputs = Sequence[Float32]  # one picture's, each [1, ...], in the graph's order
 Decode = Callable[[Outputs, float], Candidates]  # outputs, score threshold

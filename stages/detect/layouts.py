@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.errors import ModelError
-from stages.detect import nano, yolox
+from stages.detect import fastestdet, nano, nanodet, picodet, ssd, yolo, yolox
 from stages.detect.layout import Layout
 from stages.models.backend import Signature
 
@@ -13,6 +13,11 @@ from stages.models.backend import Signature
 LAYOUTS: dict[str, Layout] = {
     "nano": nano.LAYOUT,
     "yolox": yolox.LAYOUT,
+    "yolo": yolo.LAYOUT,
+    "nanodet": nanodet.LAYOUT,
+    "picodet": picodet.LAYOUT,
+    "fastestdet": fastestdet.LAYOUT,
+    "ssd": ssd.LAYOUT,
 }
 
 
