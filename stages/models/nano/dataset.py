@@ -1,0 +1,134 @@
+"""Frames of the synthetic world, rendered once by all cores, kept packed in memory and on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.models.nano.sample import FIRST_OBJECT, MAX_OBJECTS, PackedSample, Sample, pack
+from stages.models.world import STUFF, World, WorldFrame
+from stages.models.world.classes import THING_ID_BASE
+
+# Two of three worlds are rendered near the network's size, the third large: a camera's picture arrives shrunk and is sharper.
+TRAINING_SIZES = ((640, 360), (576, 324), (960, 540))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderPlan:
+    """Which frames of which worlds.
+
+    Attributes:
+        first_seed: seed of the first world; the next ones follow.
+        worlds: how many.
+        frames_per_world: frames taken of each.
+        seconds_between: how far apart they are, so that they differ.
+    """
+
+    first_seed: int
+    worlds: int
+    frames_per_world: int = 4
+    seconds_between: float = 1.6
+
+
+def sample_of(frame: WorldFrame) -> Sample:
+    """The frame with its ids renumbered to bytes.
+
+    Raises:
+        ValueError: with more objects than bytes can number.
+    """
+    if len(frame.boxes) > MAX_OBJECTS:
+        raise ValueError(f"a frame with {len(frame.boxes)} objects; at most {MAX_OBJECTS} can be numbered")
+    table = np.zeros(THING_ID_BASE + int(frame.track_ids.max(initial=0)) + 1, np.uint8)
+    table[1 : len(STUFF) + 1] = np.arange(1, len(STUFF) + 1)
+    table[THING_ID_BASE + frame.track_ids] = FIRST_OBJECT + np.arange(len(frame.track_ids))
+    return Sample(frame.image, table[frame.id_map], frame.boxes, frame.labels, frame.visibility)
+
+
+def render_world(seed: int, plan: RenderPlan) -> list[PackedSample]:
+    """All frames that the plan takes of one world of the training split."""
+    width, height = TRAINING_SIZES[seed % len(TRAINING_SIZES)]
+    world = World(seed, split="train", width=width, height=height)
+    samples = []
+    for _ in range(plan.frames_per_world):
+        samples.append(pack(sample_of(world.render())))
+        world.step(plan.seconds_between)
+    return samples
+
+
+def render(plan: RenderPlan, *, processes: int | None = None) -> Iterator[list[PackedSample]]:
+    """World by world, in order of seed, rendered in parallel."""
+    count = processes or os.cpu_count() or 1
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        seeds = range(plan.first_seed, plan.first_seed + plan.worlds)
+        yield from pool.map(render_world, seeds, [plan] * plan.worlds, chunksize=4)
+
+
+def save(samples: list[PackedSample], path: Path) -> None:
+    """One `.npz` of plain arrays (no pickle); written beside and renamed, so that a half-written cache is never read."""
+    arrays: dict[str, NDArray[np.generic]] = {
+        "object_counts": np.array([len(s.labels) for s in samples], np.int64),
+        "image_bytes": np.array([s.image.size for s in samples], np.int64),
+        "region_bytes": np.array([s.regions.size for s in samples], np.int64),
+        "images": np.concatenate([s.image.ravel() for s in samples]),
+        "regions": np.concatenate([s.regions.ravel() for s in samples]),
+        "boxes": np.concatenate([s.boxes for s in samples]),
+        "labels": np.concatenate([s.labels for s in samples]),
+        "visibility": np.concatenate([s.visibility for s in samples]),
+    }
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, **arrays)  # type: ignore[arg-type]
+    partial.replace(path)
+
+
+def load(path: Path) -> list[PackedSample]:
+    """The inverse of `save`."""
+    with np.load(path, allow_pickle=False) as archive:
+        parts = {name: archive[name] for name in archive.files}
+    objects = np.cumsum(parts["object_counts"])[:-1]
+    return [
+        PackedSample(*fields)
+        for fields in zip(
+            np.split(parts["images"], np.cumsum(parts["image_bytes"])[:-1]),
+            np.split(parts["regions"], np.cumsum(parts["region_bytes"])[:-1]),
+            np.split(parts["boxes"], objects),
+            np.split(parts["labels"], objects),
+            np.split(parts["visibility"], objects),
+            strict=True,
+        )
+    ]
+
+
+def render_into(folder: Path, plan: RenderPlan, *, worlds_per_file: int = 100, processes: int | None = None) -> None:
+    """Render the plan into `folder`, a file per `worlds_per_file` worlds; files already there are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    end = plan.first_seed + plan.worlds
+    for first in range(plan.first_seed, end, worlds_per_file):
+        path = folder / f"worlds-{first:07d}-{plan.frames_per_world}.npz"
+        if path.exists():
+            continue
+        part = RenderPlan(
+            first_seed=first,
+            worlds=min(worlds_per_file, end - first),
+            frames_per_world=plan.frames_per_world,
+            seconds_between=plan.seconds_between,
+        )
+        save([sample for world in render(part, processes=processes) for sample in world], path)
+
+
+def load_all(folder: Path) -> list[PackedSample]:
+    """Every sample in the folder, in order of name.
+
+    Raises:
+        FileNotFoundError: when the folder holds none.
+    """
+    paths = sorted(path for path in folder.glob("worlds-*.npz") if ".partial" not in path.name)
+    if not paths:
+        raise FileNotFoundError(f"no worlds-*.npz in {folder}; render some first with `python -m stages.models.nano render`")
+    return [sample for path in paths for sample in load(path)]
