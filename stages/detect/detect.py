@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from pipeline.messages import Batch, Classes, Detections, Frame, ModelInfo, Prot
 from pipeline.stage import Field
 from stages.detect.layout import Candidates, Decode, MaskOutputs, Outputs
 from stages.models.backend import Backend
-from stages.models.preprocess import InputSpec, Placement, Preprocessor
+from stages.models.preprocess import InputSpec, Placement, Preprocessor, map_geometry
 
 
 class Detect:
@@ -93,19 +92,6 @@ def to_source(found: Candidates, transform: Transform, *, width: int, height: in
         rows = np.flatnonzero(whole)
         found, boxes = _rows(found, rows), boxes[rows]
     return Detections.of(boxes, found.scores, found.labels, coefficients=found.coefficients)
-
-
-def map_geometry(size: Sequence[int], spec: InputSpec, placement: Placement) -> tuple[Transform, int, int]:
-    """Transform, valid height and valid width of a network's map of `size` (height, width).
-
-    The picture must start in the map's corner: a map has no place to say that it does not.
-    """
-    height, width = size
-    step_x, step_y = spec.width / width, spec.height / height  # network pixels a map pixel
-    shown = placement.transform
-    transform = Transform(shown.scale_x * step_x, shown.scale_y * step_y, shown.offset_x, shown.offset_y)
-    valid_height = min(math.ceil(placement.height / step_y), height)
-    return transform, valid_height, min(math.ceil(placement.width / step_x), width)
 
 
 def _rows(found: Candidates, rows: npt.NDArray[Any]) -> Candidates:

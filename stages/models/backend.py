@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -121,11 +121,16 @@ class Network(Protocol):
         self,
         *,
         normalise: Normalisation | None = None,
+        planar: Collection[int] = (),
         precision: Precision = "auto",
         threads: int = 0,
         lanes: int = 1,
     ) -> Backend:
-        """Make it run. Raises `ModelError` where the runtime refuses."""
+        """Make it run; see `load_backend`. Outputs whose index is in `planar` come as [N, C, H, W] from [N, H, W, C].
+
+        Raises:
+            ModelError: where the runtime refuses.
+        """
 
 
 def _openvino(path: Path) -> Network:

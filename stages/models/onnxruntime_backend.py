@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class OnnxRuntimeNetwork:
         self,
         *,
         normalise: Normalisation | None = None,
+        planar: Collection[int] = (),
         precision: Precision = "auto",
         threads: int = 0,
         lanes: int = 1,
@@ -48,7 +50,7 @@ class OnnxRuntimeNetwork:
             raise ModelError("precision 'bf16' is not available on onnxruntime; use f32, or the openvino backend")
         a_lane = max(threads // lanes, 1) if threads or lanes > 1 else 0
         session = self._session(threads=a_lane, optimise=True)
-        return OnnxRuntimeBackend(session, self.signature, normalise)
+        return OnnxRuntimeBackend(session, self.signature, normalise, planar)
 
     def _session(self, *, threads: int, optimise: bool) -> Any:
         runtime = _runtime()
@@ -69,7 +71,9 @@ class OnnxRuntimeBackend:
     kind = "onnxruntime"
     note = "ONNX Runtime f32"
 
-    def __init__(self, session: Any, signature: Signature, normalise: Normalisation | None) -> None:
+    def __init__(
+        self, session: Any, signature: Signature, normalise: Normalisation | None, planar: Collection[int]
+    ) -> None:
         self._session = session
         self._normalise = normalise
         self._channels_last = signature.channels_last
@@ -79,7 +83,11 @@ class OnnxRuntimeBackend:
         shape = signature.inputs[0].shape
         self.input_name = signature.inputs[0].name
         self.input_shape = shape if normalise is None else (shape[0], height, width, 3)
-        self.outputs = {port.name: port.shape for port in signature.outputs}
+        self._planar = [i in planar for i in range(len(signature.outputs))]
+        self.outputs = {
+            port.name: _planar(port.shape) if planar else port.shape
+            for port, planar in zip(signature.outputs, self._planar, strict=True)
+        }
         backends.register(self)
 
     def __call__(self, inputs: Pictures) -> dict[str, Float32]:
@@ -110,7 +118,10 @@ class OnnxRuntimeBackend:
             arrays = session.run(None, {self.input_name: self._prepared(inputs)})
         except Exception as exc:  # its errors share no other base class
             raise ModelError(f"the network failed on a picture of shape {list(inputs.shape)}: {exc}") from exc
-        return {name: np.asarray(a, dtype=np.float32) for name, a in zip(self._names, arrays, strict=True)}
+        return {
+            name: np.ascontiguousarray(array.transpose(0, 3, 1, 2) if planar else array, dtype=np.float32)
+            for name, array, planar in zip(self._names, arrays, self._planar, strict=True)
+        }
 
     def _prepared(self, inputs: Pictures) -> Pictures:
         """What the graph takes, from what the backend takes."""
@@ -121,6 +132,10 @@ class OnnxRuntimeBackend:
             if not self._channels_last:
                 inputs = np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
         return inputs.astype(self._element, copy=False)
+
+
+def _planar(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (shape[0], shape[3], shape[1], shape[2])
 
 
 def _shape(dimensions: list[Any]) -> tuple[int, ...]:

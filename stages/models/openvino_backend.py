@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class OpenVinoNetwork:
         self,
         *,
         normalise: Normalisation | None = None,
+        planar: Collection[int] = (),
         precision: Precision = "auto",
         threads: int = 0,
         lanes: int = 1,
@@ -58,7 +60,7 @@ class OpenVinoNetwork:
         """Make it run. Raises `ModelError` where OpenVINO refuses."""
         used = ("bf16" if native_bf16() else "f32") if precision == "auto" else precision
         try:
-            model = self._prepared(normalise)
+            model = self._prepared(normalise, planar)
             compiled = _core().compile_model(model, "CPU", _settings(used, threads=threads, lanes=lanes))
         except RuntimeError as exc:
             raise backends.unreadable(self._path, exc) from exc
@@ -66,7 +68,7 @@ class OpenVinoNetwork:
             compiled, self.signature, note=_note(precision, used), channels_last=normalise is not None
         )
 
-    def _prepared(self, normalise: Normalisation | None) -> ov.Model:
+    def _prepared(self, normalise: Normalisation | None, planar: Collection[int]) -> ov.Model:
         """The graph at one picture, every output f32, with normalisation put before it."""
         model = self._model
         shape = model.input(0).get_partial_shape()
@@ -84,6 +86,9 @@ class OpenVinoNetwork:
                 steps.input(0).preprocess().scale(list(normalise.deviation))
         for i in range(len(model.outputs)):
             steps.output(i).tensor().set_element_type(ov.Type.f32)
+            if i in planar:
+                steps.output(i).model().set_layout(ov.Layout("NHWC"))
+                steps.output(i).tensor().set_layout(ov.Layout("NCHW"))
         return steps.build()
 
 

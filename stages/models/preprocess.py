@@ -6,7 +6,9 @@ commute but for rounding, so the result is that of converting first within two l
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -67,6 +69,19 @@ def place(width: int, height: int, spec: InputSpec) -> Placement:
     top = (spec.height - inner_height) // 2 if centred else 0
     scale_x, scale_y = width / inner_width, height / inner_height
     return Placement(left, top, inner_width, inner_height, Transform(scale_x, scale_y, -left * scale_x, -top * scale_y))
+
+
+def map_geometry(size: Sequence[int], spec: InputSpec, placement: Placement) -> tuple[Transform, int, int]:
+    """Transform, valid height and valid width of a network's map of `size` (height, width).
+
+    The picture must start in the map's corner: a map has no place to say that it does not.
+    """
+    height, width = size
+    step_x, step_y = spec.width / width, spec.height / height  # network pixels a map pixel
+    shown = placement.transform
+    transform = Transform(shown.scale_x * step_x, shown.scale_y * step_y, shown.offset_x, shown.offset_y)
+    valid_height = min(math.ceil(placement.height / step_y), height)
+    return transform, valid_height, min(math.ceil(placement.width / step_x), width)
 
 
 class Preprocessor:

@@ -1,0 +1,94 @@
+"""The segmentation stage: preprocess, network, class scores a pixel at the network's own scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipeline.config import SegmenterConfig
+from pipeline.errors import ConfigError
+from pipeline.messages import Batch, Float32, Frame, SemanticMap
+from pipeline.stage import Field
+from stages.models.backend import Backend, open_network
+from stages.models.preprocess import InputSpec, Preprocessor, map_geometry
+from stages.segment.labels import BY_COUNT, TWINLITE_CLASSES
+from stages.segment.layouts import recognise
+
+
+class Segment:
+    """Adds `semantic`. Callable from several threads at once."""
+
+    name = "segment"
+    stateful = False
+    needs: frozenset[Field] = frozenset({"frames"})
+    adds: frozenset[Field] = frozenset({"semantic"})
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        picture: InputSpec,
+        logits: Callable[[Sequence[Float32]], Float32],
+        class_names: Sequence[str],
+        note: str = "",
+    ) -> None:
+        self._backend = backend
+        self._preprocess = Preprocessor(picture)
+        self._logits = logits
+        self.class_names = tuple(class_names)
+        self.note = note or backend.note
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The batch with semantic maps. Raises `ModelError`."""
+        return batch.with_(semantic=tuple(self._segment(frame) for frame in batch.frames))
+
+    def close(self) -> None:
+        """Release the network. Calling it twice does no harm."""
+        self._backend.close()
+
+    def _segment(self, frame: Frame) -> SemanticMap:
+        picture, placement = self._preprocess(frame.surface)
+        logits = self._logits(list(self._backend.view(picture).values()))
+        return SemanticMap(logits, *map_geometry(logits.shape[1:], self._preprocess.spec, placement))
+
+
+def build_segmenter(config: SegmenterConfig, *, lanes: int = 1) -> Segment:
+    """The segmentation stage for an ONNX file.
+
+    Args:
+        config: which model, and how it runs.
+        lanes: threads that will call the stage at the same time; with several, each has one inference thread.
+
+    Raises:
+        ModelError: when the model is missing, unreadable, of an unknown layout or fails on a picture.
+        ConfigError: when class names do not fit the model.
+    """
+    path = Path(config.model)
+    network = open_network(path, kind=config.backend)
+    layout = recognise(network.signature, path=path, layout=config.layout)
+    count = layout.classes(network.signature)
+    assert count is not None
+    names = class_names(
+        count, config.class_names, known=TWINLITE_CLASSES if len(network.signature.outputs) == 2 else None
+    )
+    picture = layout.picture(network.signature)
+    backend = network.compile(
+        normalise=picture.normalise,
+        planar=layout.planar(network.signature),
+        precision=config.precision,
+        threads=config.threads,
+        lanes=lanes,
+    )
+    note = f"{path.stem} ({count} classes, {picture.width}x{picture.height}): {backend.note}"
+    return Segment(backend, picture=picture, logits=layout.logits, class_names=names, note=note)
+
+
+def class_names(count: int, names: Sequence[str] | None, *, known: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Names of a segmenter's `count` classes: as given, as its layout has them, or by count. Raises `ConfigError`."""
+    names = names if names is not None else known if known is not None else BY_COUNT.get(count)
+    if names is None:
+        sizes = " or ".join(f"{size}" for size in BY_COUNT)
+        raise ConfigError(f"segmenter.class_names: needed, because the model has {count} classes, not {sizes}")
+    if len(names) != count:
+        raise ConfigError(f"segmenter.class_names: {len(names)} names given; the model has {count} classes")
+    return tuple(names)
