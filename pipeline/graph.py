@@ -132,9 +132,9 @@ class Lanes(Generic[Context]):
         return len(self._waiting)
 
     @property
-    def frames_in_flight(self) -> int:
-        """Frames submitted and not yet taken out."""
-        return sum(len(submitted.batch) for submitted in self._waiting)
+    def ready(self) -> bool:
+        """Whether the oldest batch is done."""
+        return bool(self._waiting) and self._waiting[0].future.done()
 
     @property
     def free(self) -> int:

@@ -1,0 +1,176 @@
+"""Everything in the calling process: a reading thread a source, the graph's lanes, results from a generator."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from pipeline.config import PipelineConfig
+from pipeline.engines.feed import Feed, OpenSource, take_fairly
+from pipeline.engines.tally import Tally
+from pipeline.errors import EveryframeError, SinkError
+from pipeline.graph import Completed, Graph, Lanes
+from pipeline.messages import Batch, Frame, FrameResult, Gap, RunStatistics, SourceStatus, Surface
+from pipeline.stage import Sink
+
+JOIN_SECONDS = 2.0
+
+
+class InlineEngine:
+    """Runs a configuration in this process. `items` may be asked for once; leaving the context stops everything."""
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        *,
+        open_source: OpenSource,
+        build_graph: Callable[[PipelineConfig], Graph],
+        build_sinks: Callable[[PipelineConfig], Sequence[Sink]],
+    ) -> None:
+        """The three callables are `pipeline.build`'s, or a test's."""
+        self._config = config
+        self._batch_size = config.batch.max_batch or 1
+        self._build_graph, self._build_sinks = build_graph, build_sinks
+        self._changed = threading.Condition()
+        self._feeds = [
+            Feed(source, open_source=open_source, changed=self._changed, capacity=config.batch.queue_frames)
+            for source in config.source_configs
+        ]
+        self._tallies = {feed.source.source_id: Tally(feed.source.source_id) for feed in self._feeds}
+        self._graph: Graph | None = None
+        self._lanes: Lanes[None] | None = None
+        self._sinks: list[Sink] = []
+        self._failures: list[EveryframeError] = []
+        self._started = self._ended = 0.0
+
+    def items(self) -> Iterator[FrameResult | Gap]:
+        """Results and gaps, each source's in order, until every source has ended. Raises the first error at the end."""
+        self._graph = self._build_graph(self._config)
+        self._sinks = list(self._build_sinks(self._config))
+        lanes: Lanes[None] = Lanes(self._graph, notify=self._wake)
+        self._lanes = lanes
+        self._started = time.monotonic()
+        for feed in self._feeds:
+            feed.start()
+        turn = 0
+        while not self._finished(lanes):
+            for done in lanes.completed():
+                yield from self._deliver(done)
+            turn += self._submit(lanes, start=turn)
+        self._ended = time.monotonic()
+        self._raise_first_error()
+
+    def statistics(self) -> RunStatistics:
+        """The run at this instant."""
+        with self._changed:
+            sources = tuple(self._status(feed) for feed in self._feeds)
+        until = self._ended or time.monotonic()
+        return RunStatistics(
+            sources=sources,
+            elapsed_seconds=until - self._started if self._started else 0.0,
+            notes=self._graph.notes if self._graph else (),
+            finished=bool(self._ended),
+        )
+
+    def close(self) -> None:
+        """Stop reading, end the lanes, finish the files. Calling it twice does no harm."""
+        for feed in self._feeds:
+            feed.stop()
+        for feed in self._feeds:
+            feed.join(JOIN_SECONDS)
+        if self._lanes is not None:
+            self._lanes.close()
+        if self._graph is not None:
+            self._graph.close()
+        for sink in self._sinks:
+            sink.close()
+
+    def _submit(self, lanes: Lanes[None], *, start: int) -> int:
+        """The next batches into the lanes that are free, or a wait until one is ready; batches submitted."""
+        with self._changed:
+            self._changed.wait_for(lambda: lanes.ready or (lanes.free and self._any_waiting()) or self._finished(lanes))
+            if not lanes.free or not (frames := take_fairly(self._feeds, self._batch_size, start=start)):
+                return 0
+            for frame in frames:
+                self._tallies[frame.source_id].taken()
+            lanes.submit(Batch(tuple(frames)), None)
+            self._changed.notify_all()
+            return 1
+
+    def _any_waiting(self) -> bool:
+        return any(feed.waiting for feed in self._feeds)
+
+    def _finished(self, lanes: Lanes[None]) -> bool:
+        return lanes.in_flight == 0 and not self._any_waiting() and all(feed.finished for feed in self._feeds)
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _deliver(self, done: Completed[None]) -> Iterator[FrameResult | Gap]:
+        if done.error is not None:
+            for frame in done.batch.frames:
+                yield from self._declare(frame, done.error)
+            return
+        for frame, result in zip(done.batch.frames, done.results, strict=True):
+            yield from self._hand_over(frame, result)
+
+    def _declare(self, frame: Frame, error: Exception) -> Iterator[Gap]:
+        for gap in self._tallies[frame.source_id].lost(frame, error):
+            self._write(gap, None)
+            yield gap
+
+    def _hand_over(self, frame: Frame, result: FrameResult) -> Iterator[FrameResult | Gap]:
+        gaps, result = self._tallies[frame.source_id].resulted(frame, result)
+        for gap in gaps:
+            self._write(gap, None)
+            yield gap
+        self._write(result, frame.surface)
+        yield result
+
+    def _write(self, item: FrameResult | Gap, surface: Surface | None) -> None:
+        """To every sink; one that fails is closed and told of at the end, and the others go on."""
+        for sink in list(self._sinks):
+            try:
+                sink.write(item, surface if sink.needs_surface else None)
+            except SinkError as exc:
+                self._failures.append(exc)
+                self._sinks.remove(sink)
+                sink.close()
+
+    def _status(self, feed: Feed) -> SourceStatus:
+        tally = self._tallies[feed.source.source_id]
+        dropped = {"backlog": feed.overtaken, "inference_error": tally.errors}
+        return SourceStatus(
+            source_id=tally.source_id,
+            state=str(feed.state),
+            epoch=feed.epoch,
+            message=str(feed.error) if feed.error else tally.message,
+            captured=feed.captured,
+            resulted=tally.results,
+            dropped={reason: count for reason, count in dropped.items() if count},
+            in_flight=len(feed.waiting) + tally.in_lanes,
+            undecoded=feed.undecoded,
+            width=feed.info.width if feed.info else 0,
+            height=feed.info.height if feed.info else 0,
+            codec=feed.info.codec if feed.info else "",
+            expected_frames=feed.info.frame_count if feed.info else None,
+            latency=tally.latency(),
+        )
+
+    def _raise_first_error(self) -> None:
+        errors = [feed.error for feed in self._feeds if feed.error is not None] + self._failures
+        if not errors:
+            return
+        for other in errors[1:]:
+            errors[0].add_note(f"also: {other}")
+        raise errors[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
