@@ -1,0 +1,215 @@
+"""Draw a result over its picture: ground tinted, things filled and outlined, boxes, labels, ids and trails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import hypot
+from typing import Final
+
+import numpy as np
+
+from pipeline.messages import NO_TRACK, FrameResult, TrackState, UInt8
+from stages.publish.caption import draw_caption
+from stages.publish.colours import INK, WHITE, Colour, mix, stuff_colour, thing_colour
+from stages.publish.layer import Layer, Points, dashes, rounded, stroke, stroke_open
+from stages.publish.masks import THING_OPACITY, outlines, tint_ground
+from stages.publish.tags import Box, Tag, draw_tag, place_tags
+from stages.publish.trails import Step, Trails
+
+UNTRACKED_SCORE: Final = 0.3  # a detection without a confirmed track is drawn from this score, thin
+LOST_OPACITY: Final = 0.55
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Sizes in pixels for a picture of some size."""
+
+    line: int
+    thin: int
+    radius: float
+    text: int
+
+    @classmethod
+    def of(cls, width: int, height: int) -> Style:
+        """Sizes that look alike from 360p to 4K."""
+        scale = min(width, height) / 720
+        return cls(
+            line=max(1, round(2 * scale)),
+            thin=max(1, round(1.3 * scale)),
+            radius=6 * scale,
+            text=max(11, round(15 * scale)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One object to draw. `score` is None where no detection of this frame saw it."""
+
+    box: Box
+    name: str
+    colour: Colour
+    number: int  # track id, NO_TRACK without one
+    score: float | None
+    lost: bool
+    segment_id: int  # 0 without a mask
+
+
+def draw(rgb: UInt8, result: FrameResult, trails: Trails | None = None, *, notice: str = "") -> UInt8:
+    """The picture [H, W, 3] with the result drawn over it; the picture given is not changed.
+
+    `notice` is a word of warning for the caption, such as frames lost just before. Raises `ValueError` where the
+    picture is not of the size that the result is about.
+    """
+    height, width = rgb.shape[:2]
+    if (result.width, result.height) != (width, height):
+        raise ValueError(f"rgb is {width}x{height}; the result's {result.width}x{result.height} is needed")
+    style = Style.of(width, height)
+    things = sorted(things_of(result), key=lambda thing: -_area(thing.box))
+    borders = _borders(result, things)
+    drawn = _layer(result, things, borders, trails, style).over(rgb)
+    for thing in things:
+        _draw_outline(drawn, thing, borders.get(thing.segment_id, []), style)
+    tags = [
+        _tag(thing) for thing in sorted(things, key=_tag_order) if thing.number != NO_TRACK or not len(result.tracks)
+    ]
+    for tag in place_tags(tags, width=width, height=height, size=style.text):
+        draw_tag(drawn, tag, style.text)
+    draw_caption(drawn, result, size=style.text, notice=notice)
+    return drawn
+
+
+def things_of(result: FrameResult) -> Iterator[Thing]:
+    """What is worth drawing: confirmed tracks, seen and lost, and surer detections that have no track yet."""
+    tracks, detections = result.tracks, result.detections
+    segment_of = _segment_by_detection(result)
+    shown = set()
+    for i in np.flatnonzero(tracks.states != TrackState.TENTATIVE).tolist():
+        row, number = int(tracks.detection_index[i]), int(tracks.ids[i])
+        shown.add(row)
+        box = _clipped(tracks.boxes[i] if row < 0 else detections.boxes[row], result)
+        if box is not None:
+            yield Thing(
+                box=box,
+                name=result.class_name(int(tracks.labels[i])),
+                colour=thing_colour(number),
+                number=number,
+                score=None if row < 0 else float(detections.scores[row]),
+                lost=bool(tracks.states[i] == TrackState.LOST),
+                segment_id=segment_of.get(row, 0),
+            )
+    for row in np.flatnonzero(detections.scores >= UNTRACKED_SCORE).tolist():
+        box = _clipped(detections.boxes[row], result)
+        if row not in shown and box is not None:
+            label = int(detections.labels[row])
+            yield Thing(
+                box=box,
+                name=result.class_name(label),
+                colour=thing_colour(label),
+                number=NO_TRACK,
+                score=float(detections.scores[row]),
+                lost=False,
+                segment_id=segment_of.get(row, 0),
+            )
+
+
+def _segment_by_detection(result: FrameResult) -> dict[int, int]:
+    if result.panoptic is None:
+        return {}
+    segments = result.panoptic.segments
+    things = segments[segments.detection_index >= 0]
+    return dict(zip(things.detection_index.tolist(), things.ids.tolist(), strict=True))
+
+
+def _clipped(box: np.ndarray, result: FrameResult) -> Box | None:
+    """The part of a box inside the picture; None where there is none."""
+    left, right = (min(max(float(x), 0.0), float(result.width)) for x in (box[0], box[2]))
+    top, bottom = (min(max(float(y), 0.0), float(result.height)) for y in (box[1], box[3]))
+    return (left, top, right, bottom) if right - left >= 1 and bottom - top >= 1 else None
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _borders(result: FrameResult, things: Iterable[Thing]) -> dict[int, list[Points]]:
+    """The outlines of each drawn thing's mask, by segment id."""
+    if result.panoptic is None:
+        return {}
+    return {thing.segment_id: outlines(result.panoptic, thing.segment_id) for thing in things if thing.segment_id}
+
+
+def _layer(
+    result: FrameResult, things: list[Thing], borders: dict[int, list[Points]], trails: Trails | None, style: Style
+) -> Layer:
+    layer = Layer(result.width, result.height)
+    if result.panoptic is not None:
+        segments = result.panoptic.segments
+        stuff = segments[~segments.is_thing]
+        names = (result.class_name(label) for label in stuff.labels.tolist())
+        tint_ground(layer, result.panoptic, dict(zip(stuff.ids.tolist(), map(stuff_colour, names), strict=True)))
+    for thing in things:
+        if borders.get(thing.segment_id):
+            layer.fill(borders[thing.segment_id], thing.colour, THING_OPACITY)
+    for number, steps in trails or ():
+        _draw_trail(layer, steps, thing_colour(number), style)
+    return layer
+
+
+def _draw_trail(layer: Layer, steps: list[Step], colour: Colour, style: Style) -> None:
+    """A stroke that fades and thins towards the past."""
+    points = _apart(smoothed(steps), 2.0 * style.line)
+    shares = [i / len(points) for i in range(1, len(points))]
+    layer.path(
+        np.array(points),
+        colour,
+        opacities=[0.1 + 0.75 * share for share in shares],
+        thicknesses=[max(1, round(2 * style.line * share)) for share in shares],
+    )
+
+
+def smoothed(steps: list[Step], *, reach: int = 4) -> Points:
+    """The places of a trail [S, 2], each averaged with `reach` before and after it: box edges tremble."""
+    places = np.array([(step.x, step.y) for step in steps])
+    sums = np.cumsum(np.vstack([np.zeros(2), places]), axis=0)
+    rows = np.arange(len(places))
+    near = np.minimum(np.minimum(rows, rows[::-1]), reach)  # less at the ends, so that the newest stays where it is
+    return np.asarray((sums[rows + near + 1] - sums[rows - near]) / (2 * near + 1)[:, None])
+
+
+def _apart(places: Points, distance: float) -> list[tuple[float, float]]:
+    """The places of a trail, oldest first, thinned from the newest to lie at least `distance` pixels apart."""
+    (x, y), *older = places[::-1].tolist()
+    kept = [(x, y)]
+    for x, y in older:
+        if hypot(x - kept[-1][0], y - kept[-1][1]) >= distance:
+            kept.append((x, y))
+    return kept[::-1]
+
+
+def _draw_outline(rgb: UInt8, thing: Thing, borders: list[Points], style: Style) -> None:
+    box = rounded(thing.box, style.radius)
+    if borders:
+        stroke(rgb, [box], thing.colour, style.thin)
+    if thing.lost:
+        stroke_open(rgb, dashes(box, 5.0 * style.line), thing.colour, style.thin)
+        return
+    if borders:
+        stroke(rgb, borders, mix(thing.colour, WHITE, 0.3), style.thin)
+    else:  # a dark rim sets the box off from a picture of its own colour
+        width = style.thin if thing.number == NO_TRACK else style.line
+        stroke(rgb, [box], mix(thing.colour, INK, 0.75), width + 2)
+        stroke(rgb, [box], thing.colour, width)
+
+
+def _tag(thing: Thing) -> Tag:
+    number = "" if thing.number == NO_TRACK else str(thing.number)
+    if thing.lost:
+        return Tag(thing.box, thing.colour, number, "", number, opacity=LOST_OPACITY)
+    detail = "" if thing.score is None else f"{thing.score:.2f}"
+    return Tag(thing.box, thing.colour, f"{thing.name} {number}".strip(), detail, number or thing.name)
+
+
+def _tag_order(thing: Thing) -> tuple[bool, int]:
+    """Seen before lost, then by track id: a label keeps its place from frame to frame."""
+    return thing.lost, thing.number

@@ -1,0 +1,128 @@
+"""Labels beside boxes: measured, placed so that they do not cover each other, drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from pipeline.messages import UInt8
+from stages.publish.colours import Colour, mix, text_colour
+from stages.publish.layer import panel
+
+Box = tuple[float, float, float, float]  # xyxy
+
+BOLD: Final = 600
+REGULAR: Final = 420
+MOST_OVERHANG: Final = 2.5  # times the width of the box
+CAP_HEIGHT: Final = 0.72  # of the font size, for OpenCV's built-in sans
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """What is to be said about one box; `short` is said where the whole has no room."""
+
+    box: Box
+    colour: Colour
+    name: str
+    detail: str
+    short: str
+    opacity: float = 0.92
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedTag:
+    """A tag with its place in the picture and the words that fit there."""
+
+    place: Box
+    colour: Colour
+    name: str
+    detail: str
+    opacity: float
+
+
+@cache
+def font() -> Any:
+    """OpenCV's built-in TrueType sans."""
+    return cv2.FontFace("sans")
+
+
+@lru_cache(maxsize=4096)
+def text_width(text: str, size: int, weight: int) -> int:
+    """Pixels the text takes."""
+    if not text:
+        return 0
+    left, _, width, _ = cv2.getTextSize((0, 0), text, (0, 0), font(), size, weight)
+    return int(left + width)
+
+
+def put_text(rgb: UInt8, text: str, at: tuple[float, float], colour: Colour, size: int, weight: int) -> None:
+    """Write into the picture; `at` is the left end of the line the letters stand on."""
+    cv2.putText(rgb, text, (round(at[0]), round(at[1])), colour, font(), size, weight)
+
+
+def place_tags(tags: Sequence[Tag], *, width: int, height: int, size: int) -> list[PlacedTag]:
+    """Find room for each tag, the first having the first choice.
+
+    A tag goes above its box, else inside its upper edge, else below, else inside its lower edge; where none of that is
+    free its short form is tried the same way, and where not even that is, it is left out. A box much smaller than its
+    tag gets the short form at once: a label must not hide more than it names.
+    """
+    placed: list[PlacedTag] = []
+    taken = np.zeros((0, 4))
+    for tag in tags:
+        for name, detail in ((tag.name, tag.detail), (tag.short, "")):
+            length = _tag_width(name, detail, size)
+            if name != tag.short and length > MOST_OVERHANG * (tag.box[2] - tag.box[0]):
+                continue
+            room = _first_free(_places(tag.box, length, _tag_height(size)), taken, width, height)
+            if room is not None:
+                placed.append(PlacedTag(room, tag.colour, name, detail, tag.opacity))
+                taken = np.vstack([taken, room])
+                break
+    return placed
+
+
+def _tag_width(name: str, detail: str, size: int) -> float:
+    between = 0.4 * size if name and detail else 0.0
+    return text_width(name, size, BOLD) + between + text_width(detail, size, REGULAR) + 0.9 * size
+
+
+def _tag_height(size: int) -> float:
+    return round(1.45 * size)
+
+
+def _places(box: Box, width: float, height: float) -> Iterator[Box]:
+    left, top, right, bottom = box
+    for y in (top - height, top, bottom, bottom - height):
+        for x in (left, right - width):
+            yield x, y, x + width, y + height
+
+
+def _first_free(places: Iterator[Box], taken: Any, width: int, height: int) -> Box | None:
+    for left, top, right, bottom in places:
+        if top < 0 or bottom > height or right - left > width:
+            continue
+        shift = min(max(left, 0.0), width - (right - left)) - left
+        place = (left + shift, top, right + shift, bottom)
+        apart = (taken[:, 0] >= place[2]) | (taken[:, 2] <= place[0]) | (taken[:, 1] >= bottom) | (taken[:, 3] <= top)
+        if apart.all():
+            return place
+    return None
+
+
+def draw_tag(rgb: UInt8, tag: PlacedTag, size: int) -> None:
+    """Draw one tag into the picture."""
+    left, _, _, bottom = tag.place
+    panel(rgb, tag.place, 0.3 * size, tag.colour, tag.opacity)
+    ink = text_colour(tag.colour)
+    base = bottom - (_tag_height(size) - CAP_HEIGHT * size) / 2
+    x = left + 0.45 * size
+    put_text(rgb, tag.name, (x, base), ink, size, BOLD)
+    if tag.detail:
+        x += text_width(tag.name, size, BOLD) + 0.4 * size
+        put_text(rgb, tag.detail, (x, base), mix(ink, tag.colour, 0.3), size, REGULAR)
