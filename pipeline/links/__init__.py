@@ -1,0 +1,1 @@
+"""What carries messages between two workers: in memory, or over ZeroMQ with pixels in shared memory."""

@@ -1,0 +1,151 @@
+"""Pictures in shared memory: a ring of slots in a `memfd`, one writer, any number of readers.
+
+The memory has no name, so nothing is left behind however the processes end, and it is sparse: a slot is as large as the
+largest picture allowed, and costs what is written to it. The writer takes the lowest free slot, so that few are touched.
+
+Each slot has two numbers. *Taken* is written by the writer alone and grows each time it takes the slot; *released* is
+written by whoever is done with the picture and says which taking that was. A slot is free where the two are equal. A
+late release of an earlier taking can therefore never free a slot under the picture of a later one.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import LinkError
+from pipeline.messages import Matrix, PixelFormat, Range, Surface, UInt8
+
+PAGE = mmap.PAGESIZE
+_WORD_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How a ring is divided."""
+
+    slots: int
+    slot_bytes: int
+
+    @classmethod
+    def of(cls, *, slots: int, max_pixels: int) -> Geometry:
+        """A ring whose slots take a 4:2:0 picture of `max_pixels`, odd sizes included."""
+        return cls(slots, _whole_pages(max_pixels * 3 // 2 + 65_536))
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of the whole, headers included; most of it is never touched."""
+        return _whole_pages(2 * _WORD_BYTES * self.slots) + self.slots * self.slot_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot as it was taken once."""
+
+    index: int
+    generation: int
+
+
+class Ring:
+    """A ring mapped into this process. `memory` and `freed` (an eventfd that counts releases) stay the caller's."""
+
+    def __init__(self, memory: int, freed: int, geometry: Geometry) -> None:
+        """Raises `LinkError` where the memory is smaller than the geometry says."""
+        if os.fstat(memory).st_size < geometry.total_bytes:
+            raise LinkError(f"shared memory has {os.fstat(memory).st_size} bytes; {geometry.total_bytes} are needed")
+        self.freed = freed
+        self.geometry = geometry
+        self._map = mmap.mmap(memory, geometry.total_bytes)
+        words = memoryview(self._map)[: 2 * _WORD_BYTES * geometry.slots].cast("q")
+        self._taken, self._released = words[: geometry.slots], words[geometry.slots :]
+        self._bytes: UInt8 = np.frombuffer(self._map, dtype=np.uint8)
+
+    @staticmethod
+    def create(geometry: Geometry) -> tuple[int, int]:
+        """The memory and the eventfd of a new ring; the caller closes both."""
+        memory = os.memfd_create("everyframe-frames", os.MFD_CLOEXEC)
+        os.ftruncate(memory, geometry.total_bytes)
+        return memory, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def take(self) -> Slot | None:
+        """The lowest free slot, for the writer; None where all are taken."""
+        for index in range(self.geometry.slots):
+            if self._taken[index] == self._released[index]:
+                self._taken[index] += 1
+                return Slot(index, self._taken[index])
+        return None
+
+    def release(self, slot: Slot) -> None:
+        """Give a slot back, from any process."""
+        if self._taken[slot.index] == slot.generation:
+            self._released[slot.index] = slot.generation
+            os.eventfd_write(self.freed, 1)
+
+    def reclaim(self) -> None:
+        """Take every slot back, for the writer, once nobody who held one is expected to return it."""
+        for index in range(self.geometry.slots):
+            self._taken[index] += 1
+            self._released[index] = self._taken[index]
+
+    def is_current(self, slot: Slot) -> bool:
+        """Whether a slot still holds the picture it was taken for."""
+        return 0 <= slot.index < self.geometry.slots and self._taken[slot.index] == slot.generation
+
+    @property
+    def in_use(self) -> int:
+        """Slots that are not free."""
+        return sum(taken != released for taken, released in zip(self._taken, self._released, strict=True))
+
+    def fits(self, surface: Surface) -> bool:
+        """Whether a slot has room for a picture."""
+        return surface.nbytes <= self.geometry.slot_bytes
+
+    def write(self, slot: Slot, surface: Surface) -> None:
+        """Copy a picture into a slot that was taken for it."""
+        targets = self._planes(slot, surface.format, surface.width, surface.height)
+        for target, plane in zip(targets, surface.planes, strict=True):
+            np.copyto(target, plane)
+
+    def surface(
+        self, slot: Slot, *, pixel_format: PixelFormat, width: int, height: int, matrix: Matrix, value_range: Range
+    ) -> Surface:
+        """The picture in a slot, without a copy. Raises `LinkError` where no slot can hold such a picture."""
+        planes = tuple(self._planes(slot, pixel_format, width, height))
+        return Surface(pixel_format, planes, matrix=matrix, range=value_range)
+
+    def close(self) -> None:
+        """Let go of the mapping; it ends with the last picture that refers to it."""
+        self._taken.release()
+        self._released.release()
+        self._bytes = np.zeros(0, dtype=np.uint8)
+
+    def _planes(self, slot: Slot, pixel_format: PixelFormat, width: int, height: int) -> list[UInt8]:
+        shapes = plane_shapes(pixel_format, width, height)
+        sizes = [int(np.prod(shape)) for shape in shapes]
+        if not 0 <= slot.index < self.geometry.slots or sum(sizes) > self.geometry.slot_bytes:
+            raise LinkError(f"slot {slot.index} cannot hold {width}x{height} {pixel_format}: {self.geometry}")
+        start = self.geometry.total_bytes - (self.geometry.slots - slot.index) * self.geometry.slot_bytes
+        planes = []
+        for shape, size in zip(shapes, sizes, strict=True):
+            planes.append(self._bytes[start : start + size].reshape(shape))
+            start += size
+        return planes
+
+
+def plane_shapes(pixel_format: PixelFormat, width: int, height: int) -> Sequence[tuple[int, ...]]:
+    """Shapes of a picture's planes; see `Surface`."""
+    half = ((height + 1) // 2, (width + 1) // 2)
+    shapes: dict[PixelFormat, list[tuple[int, ...]]] = {
+        "yuv420p": [(height, width), half, half],
+        "nv12": [(height, width), (*half, 2)],
+        "rgb24": [(height, width, 3)],
+    }
+    return shapes[pixel_format]
+
+
+def _whole_pages(size: int) -> int:
+    return -(-size // PAGE) * PAGE
