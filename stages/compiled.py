@@ -6,11 +6,18 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+from numba import types
+from numba.core.typing.templates import Signature
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(signature: str) -> Callable[[Function], Function]:
+def read_only(dtype: str, dimensions: int) -> types.Array:
+    """The type of a C-ordered array that a loop only reads: writable ones fit too, and nothing needs a copy."""
+    return types.Array(getattr(types, dtype), dimensions, "C", readonly=True)
+
+
+def compiled(signature: str | Signature) -> Callable[[Function], Function]:
     """A decorator that compiles a loop for `signature` when its module is imported, so that no frame ever waits for it.
 
     The loop releases the GIL and computes in the order written (no fast-math), so that results repeat. Helpers it calls
@@ -33,5 +40,5 @@ def inlined(function: Function) -> Function:
     return cast(Function, numba.njit(inline="always", error_model="numpy")(function))
 
 
-def _njit(signature: str, function: Function, *, cache: bool) -> Function:
+def _njit(signature: str | Signature, function: Function, *, cache: bool) -> Function:
     return cast(Function, numba.njit(signature, cache=cache, nogil=True, fastmath=False, error_model="numpy")(function))
