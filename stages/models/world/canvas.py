@@ -29,13 +29,62 @@ class Canvas:
 
     def polygon(self, points: Floats, colour: Sequence[float], index: int) -> None:
         """Fills one polygon, convex or not.  points [n, 2]"""
-        cv2.fillPoly(self.samples, [self._fixed(points)], _paint(colour, index), cv2.LINE_8, _SHIFT)
+        self.fill([self.fixed(points)], colour, index)
 
     def polygons(self, points: Floats | Sequence[Floats], colour: Sequence[float], index: int) -> None:
         """Fills many polygons that do not overlap, all alike.  points [m, n, 2] or a list of [n, 2]"""
         if len(points):
-            contours = [self._fixed(polygon) for polygon in points]
-            cv2.fillPoly(self.samples, contours, _paint(colour, index), cv2.LINE_8, _SHIFT)
+            self.fill([self.fixed(polygon) for polygon in points], colour, index)
+
+    def hull(self, points: Floats, colour: Sequence[float], index: int) -> None:
+        """Fills the convex outline around points.  [n, 2]"""
+        self.fill([cv2.convexHull(self.fixed(points))], colour, index)
+
+    def ring(self, points: Floats, hole: Floats, colour: Sequence[float], index: int) -> None:
+        """Fills the convex outline around points [n, 2] but for a hole in it [m, 2]."""
+        self.fill([cv2.convexHull(self.fixed(points)), self.fixed(hole)], colour, index)
+
+    def bar(self, ends: Floats, width: float, colour: Sequence[float], index: int) -> None:
+        """A straight bar between two points [2, 2], `width` pixels wide."""
+        way = ends[1] - ends[0]
+        normal = np.array([-way[1], way[0]]) * (0.5 * width / max(float(np.hypot(*way)), 1e-6))
+        if abs(way[0]) + abs(way[1]) < width:  # seen end on
+            normal = np.array([0.5 * width, 0.0])
+        self.polygon(np.stack([ends[0] + normal, ends[1] + normal, ends[1] - normal, ends[0] - normal]), colour, index)
+
+    def tinted(self, points: Floats, colour: Sequence[float], index: int, *, share: float) -> None:
+        """Fills a polygon with a thin sheet: `share` of the colour over what is there already; the index is taken."""
+        left, top = np.floor(points.min(axis=0)).astype(int) - 1
+        right, bottom = np.ceil(points.max(axis=0)).astype(int) + 1
+        scale = self.supersample
+        rows = slice(max(top, 0) * scale, max(bottom, 0) * scale)
+        region = self.samples[rows, max(left, 0) * scale : max(right, 0) * scale]
+        if region.size:
+            before = region.copy()
+            self.polygon(points, colour, index)
+            region[..., :3] = cv2.addWeighted(before, 1 - share, region, share, 0)[..., :3]
+
+    def sprite(
+        self, colours: NDArray[np.uint8], mask: NDArray[np.uint8], box: tuple[float, float, float, float], index: int
+    ) -> None:
+        """Pastes a picture [h, w, 3] where its mask [h, w] is 255, stretched to a box (xyxy, pixels)."""
+        left, top, right, bottom = (round(edge * self.supersample) for edge in box)
+        rows, columns = self.samples.shape[:2]
+        low_x, low_y, high_x, high_y = max(left, 0), max(top, 0), min(right, columns), min(bottom, rows)
+        if high_x <= low_x or high_y <= low_y or right - left > 4 * columns or bottom - top > 4 * rows:
+            return
+        # Only the part inside the canvas is stretched: a tree beside the camera may be far larger than the picture.
+        across = (np.arange(low_x, high_x) - left) * mask.shape[1] // (right - left)
+        down = (np.arange(low_y, high_y) - top) * mask.shape[0] // (bottom - top)
+        stretched = np.dstack([colours, np.full(mask.shape, index, np.uint8)])[down[:, None], across]
+        region = self.samples[low_y:high_y, low_x:high_x]
+        cv2.copyTo(stretched, mask[down[:, None], across], region)
+
+    def many(self, outlines: Sequence[NDArray[np.int32]], colour: Sequence[float], index: int) -> None:
+        """Fills convex outlines that `fixed` has made, which may overlap."""
+        red, green, blue = colour
+        for outline in outlines:
+            cv2.fillConvexPoly(self.samples, outline, (red, green, blue, float(index)), cv2.LINE_8, _SHIFT)
 
     def picture(self) -> NDArray[np.uint8]:
         """[H, W, 3] RGB"""
@@ -49,11 +98,12 @@ class Canvas:
         """[H, W] the index painted last at each pixel"""
         return np.ascontiguousarray(self.samples[:: self.supersample, :: self.supersample, 3])
 
-    def _fixed(self, points: Floats) -> NDArray[np.int32]:
+    def fill(self, contours: Sequence[NDArray[np.int32]], colour: Sequence[float], index: int) -> None:
+        """Fills contours that `fixed` has made."""
+        red, green, blue = colour
+        cv2.fillPoly(self.samples, contours, (red, green, blue, float(index)), cv2.LINE_8, _SHIFT)
+
+    def fixed(self, points: Floats) -> NDArray[np.int32]:
+        """Pixels of the picture [n, 2] in the canvas's fixed point."""
         scaled = np.clip(points, -_LIMIT_PIXELS, _LIMIT_PIXELS) * self.supersample - 0.5
         return np.rint(scaled * (1 << _SHIFT)).astype(np.int32)
-
-
-def _paint(colour: Sequence[float], index: int) -> tuple[float, float, float, float]:
-    red, green, blue = colour
-    return red, green, blue, float(index)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+MIN_VISIBLE_PIXELS: Final = 12
+MIN_VISIBILITY: Final = 0.04
 
 
 @dataclass(frozen=True, slots=True, eq=False)

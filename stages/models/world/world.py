@@ -1,90 +1,131 @@
-"""A street world by seed."""
+"""A street world by seed: it renders itself with the exact truth, and moves on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import get_args
 
 import numpy as np
-from scipy import ndimage
 
-from stages.models.world.camera import Camera, Floats, clip_near
-from stages.models.world.canvas import Canvas
-from stages.models.world.classes import PAVEMENT, ROAD, SKY, THING_ID_BASE, BUILDING, VEGETATION
+from stages.models.world.camera import Floats
+from stages.models.world.catalogue import CATALOGUES, Split
 from stages.models.world.frame import WorldFrame
+from stages.models.world.rendering import render
+from stages.models.world.scene import Wishes, draw_scene
+from stages.models.world.sensor import Quality, draw_sensor
+from stages.models.world.traffic import Crowd, Traffic, draw_crowd
 
-Split = Literal["train", "unseen"]
-FIRST = 16
-SIZES = ((0.5, 0.4, 1.75), (1.7, 0.5, 1.1), (4.3, 1.8, 1.5), (11.0, 2.5, 3.1), (8.0, 2.5, 3.2))
+_SPLIT_SALT: dict[Split, int] = {"train": 1, "unseen": 2}
+_FARTHEST_SOUGHT_METRES = 55.0
+_SMALLEST_SOUGHT_PIXELS = 0.05  # of the height of the picture
 
 
 class World:
-    def __init__(self, seed: int, *, split: Split = "train", width: int = 512, height: int = 288, fps: float = 12.5,
-                 moving_camera: bool | None = None, supersample: int = 2) -> None:
-        rng = np.random.Generator(np.random.PCG64([seed, split == "unseen"]))
-        self.size, self.fps, self.time, self.ss = (width, height), fps, 0.0, supersample
-        self.camera = Camera(np.array([rng.uniform(-4, 4), -18.0, rng.uniform(2.5, 7)]), rng.uniform(-0.3, 0.3),
-                             rng.uniform(0.1, 0.3), 0.0, width * rng.uniform(0.7, 1.1), width, height)
-        self.moving = bool(moving_camera)
-        n = int(rng.integers(4, 14))
-        self.kinds = rng.choice(5, n, p=(0.4, 0.15, 0.27, 0.08, 0.1))
-        self.lanes = rng.choice((-1.75, 1.75), n) * np.where(self.kinds == 0, 3, 1)
-        self.y = rng.uniform(-6, 40, n)
-        self.speed = rng.uniform(1, 8, n) * np.where(self.kinds == 0, 0.2, 1) * np.sign(self.lanes)
-        self.colours = rng.uniform(20, 235, (n, 3))
+    """A procedural street with people, bicycles, cars, buses and trucks, seen by one camera.
 
-    def _quad(self, canvas: Canvas, points: Floats, colour, index: int) -> None:  # type: ignore[no-untyped-def]
-        cam = clip_near(self.camera.to_camera(points))
-        if len(cam) > 2:
-            canvas.polygon(self.camera.to_pixels(cam), tuple(float(v) for v in colour), index)
+    The same seed, split and size give the same bytes.  Worlds of the split "unseen" draw their palettes, shapes,
+    cameras, light, weather and layouts from sets that "train" never draws from: see
+    `stages.models.world.catalogue` for what is held out.
 
-    def _box(self, canvas: Canvas, centre, size, colour, index: int) -> None:  # type: ignore[no-untyped-def]
-        l, w, h = size
-        cx, cy = centre
-        xs, ys = (cx - w / 2, cx + w / 2), (cy - l / 2, cy + l / 2)
-        faces = [[(xs[0], ys[1], 0), (xs[1], ys[1], 0), (xs[1], ys[1], h), (xs[0], ys[1], h)]]
-        faces += [[(x, ys[0], 0), (x, ys[1], 0), (x, ys[1], h), (x, ys[0], h)] for x in xs]
-        faces += [[(xs[0], ys[0], h), (xs[1], ys[0], h), (xs[1], ys[1], h), (xs[0], ys[1], h)]]
-        faces += [[(xs[0], ys[0], 0), (xs[1], ys[0], 0), (xs[1], ys[0], h), (xs[0], ys[0], h)]]
-        for f, k in zip(faces, (0.5, 0.7, 0.8, 1.0, 0.9), strict=True):
-            self._quad(canvas, np.array(f, float), np.asarray(colour) * k, index)
+    Args:
+        seed: which world; not negative.
+        split: "train" or "unseen".
+        width, height: size of the picture in pixels.
+        fps: frames a second, for `frames`.
+        moving_camera: whether the camera pans, drives or shakes; None leaves it to chance (about one in three does).
+        supersample: samples a pixel across; 1 is faster and has jagged edges.
+        quality: "varied" has the exposure, blur, noise and compression of street cameras, "clean" those of a good one.
+        wishes: what of the scene is settled beforehand (its `moving_camera` gives way to the argument above).
+        crowd: how many are on the street; None leaves it to chance.
+
+    Raises:
+        ValueError: for a negative seed, an unknown split, or a size below 32 pixels.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        split: Split = "train",
+        width: int = 512,
+        height: int = 288,
+        fps: float = 12.5,
+        moving_camera: bool | None = None,
+        supersample: int = 2,
+        quality: Quality = "varied",
+        wishes: Wishes | None = None,
+        crowd: Crowd | None = None,
+    ) -> None:
+        _check(seed, split, width, height, fps, supersample)
+        rng = np.random.Generator(np.random.PCG64([seed, _SPLIT_SALT[split]]))
+        catalogue = CATALOGUES[split]
+        wishes = wishes or Wishes()
+        if moving_camera is not None:
+            wishes = Wishes(wishes.layout, wishes.light, wishes.weather, wishes.camera, moving_camera)
+        self.seed, self.split, self.width, self.height, self.fps = seed, split, width, height, fps
+        self.supersample = supersample
+        self.scene = draw_scene(rng, catalogue, wishes)
+        self.sensor = draw_sensor(rng, self.scene.climate, quality)
+        drawn = draw_crowd(rng)
+        self.traffic = Traffic(
+            rng, catalogue, self.scene.layout, crowd or drawn, lamps=self.scene.climate.lamps, sought=self._sought
+        )
+
+    @property
+    def seconds(self) -> float:
+        """How far the world has moved since its beginning."""
+        return self.traffic.seconds
 
     def render(self) -> WorldFrame:
-        w, h = self.size
-        canvas = Canvas(width=w, height=h, supersample=self.ss)
-        canvas.polygon(np.array([[0, 0], [w, 0], [w, h], [0, h]], float), (170, 200, 230), SKY)
-        for x0, x1, c, i in ((-90, 90, (90, 130, 70), VEGETATION), (-7, 7, (160, 155, 150), PAVEMENT), (-3.5, 3.5, (80, 80, 85), ROAD)):
-            self._quad(canvas, np.array([[x0, -30, 0], [x1, -30, 0], [x1, 300, 0], [x0, 300, 0]], float), c, i)
-        for y in (90, 60, 40, 25, 10):
-            for x in (-14, 14):
-                self._box(canvas, (x, y), (14, 10, 9), (170, 120, 90), BUILDING)
-        full = {}
-        for k in np.argsort(-self.y):
-            self._box(canvas, (self.lanes[k], self.y[k]), SIZES[self.kinds[k]], self.colours[k], FIRST + int(k))
-            full[int(k)] = int((canvas.indices() == FIRST + k).sum())
-        idx = canvas.indices()
-        boxes, labels, ids, vis = [], [], [], []
-        lut = np.zeros(256, np.int32)
-        lut[:6] = range(6)
-        for k, sl in enumerate(ndimage.find_objects(np.where(idx >= FIRST, idx - FIRST + 1, 0).astype(np.int32))):
-            if sl is None:
-                continue
-            n = int((idx[sl] == FIRST + k).sum())
-            if n < 12:
-                continue
-            boxes.append((sl[1].start, sl[0].start, sl[1].stop, sl[0].stop))
-            labels.append(int(self.kinds[k]))
-            ids.append(k + 1)
-            vis.append(n / full[k])
-            lut[FIRST + k] = THING_ID_BASE + k + 1
-        return WorldFrame(canvas.picture(), np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64),
-                          np.array(ids, np.int64), lut[idx], np.array(vis, np.float32))
+        """The frame at the current time; the same frame when called again."""
+        camera = self.scene.viewpoint.at(self.seconds, width=self.width, height=self.height)
+        rng = np.random.Generator(np.random.PCG64([self.seed, _SPLIT_SALT[self.split], round(self.seconds * 1e6)]))
+        return render(self.scene, self.traffic, camera, self.sensor, rng, supersample=self.supersample)
 
     def step(self, seconds: float) -> None:
-        self.time += seconds
-        self.y = self.y + self.speed * seconds
+        """Moves everything on.
+
+        Raises:
+            ValueError: for a time that is not positive.
+        """
+        if not seconds > 0:
+            raise ValueError(f"seconds must be more than 0, got {seconds}")
+        self.traffic.step(seconds)
 
     def frames(self, count: int) -> Iterator[WorldFrame]:
-        for _ in range(count):
+        """The current frame and those that follow it, 1 / fps seconds apart; the world moves with them."""
+        for number in range(count):
+            if number:
+                self.step(1 / self.fps)
             yield self.render()
-            self.step(1 / self.fps)
+
+    def _sought(self, place: Floats, tall: float) -> bool:
+        """Whether something so high at a place [2] would be seen well at the beginning."""
+        camera = self.scene.viewpoint.at(0.0, width=self.width, height=self.height)
+        point = camera.to_camera(np.array([place[0], place[1], tall / 2]))
+        if not 3.5 < point[2] < _FARTHEST_SOUGHT_METRES:
+            return False
+        if camera.focal * tall / float(point[2]) < _SMALLEST_SOUGHT_PIXELS * self.height:
+            return False
+        x, y = camera.to_pixels(point)
+        return bool(0.03 * self.width < x < 0.97 * self.width and 0.05 * self.height < y < 0.92 * self.height)
+
+    def __repr__(self) -> str:
+        climate = self.scene.climate
+        return (
+            f"World(seed={self.seed}, split={self.split!r}, {self.width}x{self.height}, {self.scene.layout.kind}, "
+            f"{climate.light}, {climate.weather}, {len(self.traffic.actors)} actors)"
+        )
+
+
+def _check(seed: int, split: str, width: int, height: int, fps: float, supersample: int) -> None:
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed}")
+    if split not in CATALOGUES:
+        raise ValueError(f"split must be one of {get_args(Split)}, got {split!r}")
+    if min(width, height) < 32:
+        raise ValueError(f"width and height must be at least 32 pixels, got {width}x{height}")
+    if not fps > 0:
+        raise ValueError(f"fps must be more than 0, got {fps}")
+    if supersample not in (1, 2, 3, 4):
+        raise ValueError(f"supersample must be 1, 2, 3 or 4, got {supersample}")
