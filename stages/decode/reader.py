@@ -1,0 +1,214 @@
+"""Reading an opened source: packets to frames, with their identity, their time, and a count of what was lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from pipeline.config import SourceConfig, is_live
+from pipeline.errors import NoDecodableFrames
+from pipeline.messages import Frame
+from pipeline.stage import StreamInfo
+from stages.decode.capture_time import NS, LiveClock, RecordingClock, Stamp, recording_start_ns
+from stages.decode.container import Opened
+from stages.decode.faults import FOREIGN, named, reading_fault
+from stages.decode.surface import SurfaceMaker
+
+_MOST_FRAMES_A_SECOND = 1000  # a declared rate above is a time base in disguise
+_TIMEOUT_SLACK = 0.95
+
+
+class VideoReader:
+    """Frames of one opened source, in presentation order; a `pipeline.stage.Reader`.
+
+    One thread opens, iterates and closes. A file ends with the iteration, whatever could not be read of it in
+    `undecoded`; a live source never ends: iterating raises `NoDecodableFrames` or `SourceUnreachable`.
+    """
+
+    def __init__(self, opened: Opened, *, source: SourceConfig, address: str, next_epoch: Callable[[], int]) -> None:
+        self._container = opened.container
+        self._stream = opened.stream
+        self._codec = opened.stream.codec_context
+        self._source = source
+        self._live = is_live(address)
+        self._next_epoch = next_epoch
+        self._time_base = opened.stream.time_base or Fraction(1, NS)
+        self._surface = SurfaceMaker()
+        self._packets = iter(self._container.demux(self._stream))
+        self._count = _Count(declared=0 if self._live else self._stream.frames)
+        self._closed = False
+        self._info = stream_info(self._stream, live=self._live)
+        self._picture_size: tuple[int, int] | None = None  # as coded, before any rotation
+        self._seq = 0
+        # Capture times follow the monotonic clock, laid on the wall clock once, so that a step of the wall clock
+        # neither stalls nor repeats them.
+        self._wall_offset_ns = time.time_ns() - time.monotonic_ns()
+        self._epoch = next_epoch()
+        self._clock = self._new_clock()
+
+    @property
+    def info(self) -> StreamInfo:
+        """The stream, as declared at opening or since the last change of size."""
+        return self._info
+
+    @property
+    def undecoded(self) -> int:
+        """Packets so far that gave no frame; at the end also those that a file declares and does not hold."""
+        return self._count.undecoded
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames in presentation order. Raises `SourceError` where a live source fails, or nothing can be decoded."""
+        for picture in self._pictures():
+            yield self._frame(picture)
+
+    def close(self) -> None:
+        """Release the container; from the thread that reads. Calling it twice does no harm."""
+        if not self._closed:
+            self._closed = True
+            self._container.close()
+
+    def _pictures(self) -> Iterator[VideoFrame]:
+        silent_ns = 0  # spent waiting for a picture; time that the consumer takes does not count
+        ended = False
+        limit_ns = int(self._source.read_timeout_seconds * _TIMEOUT_SLACK * NS) if self._live else None
+        while not ended and not self._closed:
+            asked_ns = time.monotonic_ns()
+            packet = self._read()
+            pictures = self._decode(packet)
+            waited_ns = time.monotonic_ns() - asked_ns
+            silent_ns = waited_ns if pictures else silent_ns + waited_ns
+            yield from pictures
+            ended = packet is None
+            # After a timeout FFmpeg still hands out the picture it held back, which is no sign of life.
+            if limit_ns is not None and silent_ns >= limit_ns:
+                break
+            silent_ns = 0 if pictures else silent_ns
+        if self._closed:
+            return
+        if not ended:
+            yield from self._decode(None)
+        self._count.finish()
+        self._raise_at_end(silent_ns / NS, ended=ended)
+
+    def _raise_at_end(self, silent_seconds: float, *, ended: bool) -> None:
+        if self._live:
+            raise reading_fault(
+                source=self._source, frames=self._count.frames, silent_seconds=silent_seconds, ended=ended
+            )
+        if self._count.frames == 0:
+            raise NoDecodableFrames(
+                f"{named(self._source)} holds {self._info.codec} video, but no frame of it can be decoded"
+                f" ({self._count.undecoded} packets)"
+            )
+
+    def _read(self) -> Packet[VideoStream] | None:
+        """The next packet; None at the end, which a fault in the stream is too."""
+        try:
+            packet = next(self._packets, None)
+        except FOREIGN:
+            self._count.broke_off()
+            return None
+        return packet if packet is not None and packet.size else None
+
+    def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        """Pictures that are finished with this packet, or with the stream (None)."""
+        if packet is not None:
+            if packet.is_discard:
+                self._count.discarded += 1
+            else:
+                self._count.packets += 1
+            if packet.is_corrupt:
+                self._count.failed += 1
+                return []
+        try:
+            pictures = self._codec.decode(packet)
+        except FOREIGN:
+            self._count.failed += packet is not None
+            return []
+        self._count.frames += len(pictures)
+        return pictures
+
+    def _frame(self, picture: VideoFrame) -> Frame:
+        surface = self._surface(picture)
+        size = (picture.width, picture.height)
+        if size != self._picture_size:
+            self._change_size(size, (surface.width, surface.height))
+        now_ns = time.monotonic_ns()
+        stamp = self._stamp(picture.pts, now_ns)
+        frame = Frame(
+            source_id=self._source.source_id,
+            epoch=self._epoch,
+            seq=self._seq,
+            pts=picture.pts,
+            time_base=self._time_base,
+            capture_time_ns=stamp.capture_time_ns,
+            clock=stamp.clock,
+            arrival_monotonic_ns=now_ns,
+            surface=surface,
+            discontinuity=stamp.discontinuity,
+        )
+        self._seq += 1
+        return frame
+
+    def _change_size(self, size: tuple[int, int], shown: tuple[int, int]) -> None:
+        """Take note of the first picture's size, and start a new epoch at any other."""
+        if self._picture_size is not None:
+            self._epoch = self._next_epoch()
+            self._seq = 0
+        self._picture_size = size
+        info = self._info
+        self._info = StreamInfo(info.codec, *shown, frame_rate=info.frame_rate, frame_count=info.frame_count)
+
+    def _stamp(self, pts: int | None, now_ns: int) -> Stamp:
+        if isinstance(self._clock, LiveClock):
+            return self._clock.stamp(pts, arrival_ns=now_ns + self._wall_offset_ns)
+        return self._clock.stamp(pts)
+
+    def _new_clock(self) -> LiveClock | RecordingClock:
+        if self._live:
+            return LiveClock(time_base=self._time_base)
+        start_ns = recording_start_ns(self._container.metadata)
+        return RecordingClock(start_ns=start_ns, time_base=self._time_base, rate=self._info.frame_rate)
+
+
+class _Count:
+    """Packets in, frames out."""
+
+    def __init__(self, *, declared: int) -> None:
+        self.packets = 0
+        self.discarded = 0  # packets that the container itself says are not shown (an edit list)
+        self.frames = 0
+        self.failed = 0
+        self._declared = declared
+        self._finished = False
+
+    @property
+    def undecoded(self) -> int:
+        """Packets known to have failed; at the end all without a frame, those that are missing included."""
+        if not self._finished:
+            return self.failed
+        return max(self.packets - self.frames, self._declared - self.discarded - self.frames, 0)
+
+    def broke_off(self) -> None:
+        """A packet could not even be read."""
+        self.packets += 1
+        self.failed += 1
+
+    def finish(self) -> None:
+        """Nothing is in the decoder any more."""
+        self._finished = True
+
+
+def stream_info(stream: VideoStream, *, live: bool) -> StreamInfo:
+    """What the container declares of its video."""
+    rate = stream.average_rate or stream.guessed_rate
+    if rate is not None and not 0 < rate <= _MOST_FRAMES_A_SECOND:
+        rate = None
+    codec = stream.codec_context
+    count = None if live else stream.frames or None
+    return StreamInfo(codec.name, codec.width, codec.height, frame_rate=rate, frame_count=count)

@@ -1,0 +1,95 @@
+"""A decoded picture as a `Surface`: a view of FFmpeg's planes wherever that is possible."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+from pipeline.messages import Matrix, Range, Surface
+
+UInt8 = npt.NDArray[np.uint8]
+
+_VIEWED = frozenset({"yuv420p", "yuvj420p"})
+_SD_WIDTH, _SD_HEIGHT = 1280, 576  # below the one and up to the other, a picture is standard definition
+_NEUTRAL_CHROMA = 128
+
+# FFmpeg's AVColorSpace. BT.2020 is converted, the others' matrices are told apart by less than eight bits can show.
+_BT2020 = frozenset({9, 10})
+_MATRIX: dict[int, Matrix] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt709", 10: "bt709"}
+_COLORSPACE: dict[Matrix, Colorspace] = {"bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709}
+_COLOR_RANGE: dict[Range, ColorRange] = {"limited": ColorRange.MPEG, "full": ColorRange.JPEG}
+
+
+class SurfaceMaker:
+    """Keeps the scaler between pictures of one stream; making one anew costs more than converting with it."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, picture: VideoFrame) -> Surface:
+        """The picture as yuv420p, upright. Planes are read-only: the decoder may still predict from them."""
+        matrix, color_range = matrix_of(picture), range_of(picture)
+        if picture.format.name in _VIEWED and picture.colorspace not in _BT2020:
+            planes = tuple(plane_view(plane) for plane in picture.planes)
+        elif picture.format.name == "gray":
+            planes = gray_planes(picture)
+        else:
+            planes = self._converted(picture, matrix, color_range)
+        if rotation := picture.rotation:
+            planes = tuple(rotated(plane, rotation) for plane in planes)
+        return Surface("yuv420p", planes, matrix=matrix, range=color_range)
+
+    def _converted(self, picture: VideoFrame, matrix: Matrix, color_range: Range) -> tuple[UInt8, ...]:
+        """The same colours in eight bits and 4:2:0, by FFmpeg's scaler."""
+        is_rgb = picture.format.is_rgb
+        converted = self._reformatter.reformat(
+            picture,
+            format="yuv420p",
+            src_colorspace=None if is_rgb or picture.colorspace in _BT2020 else _COLORSPACE[matrix],
+            dst_colorspace=_COLORSPACE[matrix],
+            src_color_range=ColorRange.JPEG if is_rgb else _COLOR_RANGE[color_range],
+            dst_color_range=_COLOR_RANGE[color_range],
+            threads=1,  # by default the scaler starts a thread a core
+        )
+        return tuple(plane_view(plane) for plane in converted.planes)
+
+
+def matrix_of(picture: VideoFrame) -> Matrix:
+    """The matrix the stream names; where it names none, BT.601 for standard definition and BT.709 above, as mpv does."""
+    default: Matrix = "bt601" if picture.width < _SD_WIDTH and picture.height <= _SD_HEIGHT else "bt709"
+    return _MATRIX.get(picture.colorspace, default)
+
+
+def range_of(picture: VideoFrame) -> Range:
+    """Limited, unless the stream says that it uses all 256 values."""
+    full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
+    return "full" if full and not picture.format.is_rgb else "limited"
+
+
+def plane_view(plane: VideoPlane) -> UInt8:
+    """A plane [height, width] without a copy; the array keeps FFmpeg's frame alive."""
+    stride = plane.line_size
+    memory: npt.NDArray[Any] = np.frombuffer(plane, dtype=np.uint8)  # type: ignore[call-overload]
+    memory.flags.writeable = False
+    rows = memory.reshape(plane.height, abs(stride))
+    if stride < 0:  # stored bottom up
+        rows = rows[::-1]
+    return rows[:, : plane.width]
+
+
+def gray_planes(picture: VideoFrame) -> tuple[UInt8, UInt8, UInt8]:
+    """Luma as it is, and chroma without colour: the scaler would take gray for full range."""
+    luma = plane_view(picture.planes[0])
+    height, width = luma.shape
+    chroma = np.full(((height + 1) // 2, (width + 1) // 2), _NEUTRAL_CHROMA, dtype=np.uint8)
+    return luma, chroma, chroma
+
+
+def rotated(plane: UInt8, degrees: int) -> UInt8:
+    """The plane turned counterclockwise to the nearest quarter, as its display matrix asks."""
+    return np.ascontiguousarray(np.rot90(plane, k=round(degrees / 90)))
