@@ -1,37 +1,22 @@
-"""Networks on OpenVINO's CPU plugin.
-
-Core inference sends no telemetry: only OpenVINO's converter tools do, which are not used here.
-"""
+"""Networks on OpenVINO's CPU plugin."""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections.abc import Collection
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
-from openvino.preprocess import PrePostProcessor
 
 from pipeline.errors import ModelError
 from pipeline.messages import Float32
 from stages.models import backend as backends
 from stages.models.backend import DYNAMIC, Normalisation, Pictures, Port, Precision, Signature
+from stages.models.openvino_runtime import PrePostProcessor, core, native_bf16, ov
 
 _PRECISIONS = {"f32": ov.Type.f32, "bf16": ov.Type.bf16}
-
-
-@cache
-def _core() -> ov.Core:
-    return ov.Core()
-
-
-def native_bf16() -> bool:
-    """Whether the processor multiplies bf16 itself (AVX-512 BF16 or AMX), rather than emulating it."""
-    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVinoNetwork:
@@ -40,7 +25,7 @@ class OpenVinoNetwork:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._model = _core().read_model(path)
+            self._model = core().read_model(path)
         except RuntimeError as exc:
             raise backends.unreadable(path, exc) from exc
         self.signature = Signature(
@@ -61,7 +46,7 @@ class OpenVinoNetwork:
         used = ("bf16" if native_bf16() else "f32") if precision == "auto" else precision
         try:
             model = self._prepared(normalise, planar)
-            compiled = _core().compile_model(model, "CPU", _settings(used, threads=threads, lanes=lanes))
+            compiled = core().compile_model(model, "CPU", _settings(used, threads=threads, lanes=lanes))
         except RuntimeError as exc:
             raise backends.unreadable(self._path, exc) from exc
         return OpenVinoBackend(

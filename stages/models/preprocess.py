@@ -115,7 +115,8 @@ def paint(surface: Surface, out: UInt8, colours: Colours) -> None:
         return
     planes = surface.planes
     if surface.format == "nv12":
-        planes = (planes[0], *cv2.split(planes[1]))  # OpenCV halves one channel far faster than two
+        u, v = (np.asarray(plane, dtype=np.uint8) for plane in cv2.split(planes[1]))
+        planes = (planes[0], u, v)  # OpenCV halves one channel far faster than two
     yuv = cv2.merge([resize(plane, size) for plane in planes])  # [h, w, 3]
     cv2.transform(yuv, colour_matrix(surface.matrix, surface.range, colours), dst=out)
 

@@ -1,0 +1,45 @@
+"""OpenVINO, imported without its telemetry. Import it from here, never directly.
+
+With `openvino-telemetry` installed, which pip does, ``import openvino`` forks a process that reports to an analytics
+service (openvino 2026.4, `openvino/tools/ovc/telemetry_utils.py`). Its converter tools fall back to a stub where that
+package cannot be imported; here it cannot, for as long as the import takes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+_TELEMETRY = "openvino_telemetry"
+
+
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    hidden = _TELEMETRY not in sys.modules
+    if hidden:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # None is how an import is made to fail
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules[_TELEMETRY]
+
+
+with _without_telemetry():
+    import openvino as ov
+    from openvino.preprocess import PrePostProcessor
+
+__all__ = ["PrePostProcessor", "core", "native_bf16", "ov"]
+
+
+@cache
+def core() -> ov.Core:
+    """The one core of this process."""
+    return ov.Core()
+
+
+def native_bf16() -> bool:
+    """Whether the processor multiplies bf16 itself (AVX-512 BF16 or AMX), rather than emulating it."""
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
