@@ -1,7 +1,8 @@
 """Pictures in shared memory: a ring of slots in a `memfd`, one writer, any number of readers.
 
-The memory has no name, so nothing is left behind however the processes end, and it is sparse: a slot is as large as the
-largest picture allowed, and costs what is written to it. The writer takes the lowest free slot, so that few are touched.
+The memory has no name, so nothing is left behind however the processes end, and it is sparse: a slot is as large as
+the largest picture allowed, and costs what is written to it. The writer takes the lowest free slot, so that few are
+touched.
 
 Each slot has two numbers. *Taken* is written by the writer alone and grows each time it takes the slot; *released* is
 written by whoever is done with the picture and says which taking that was. A slot is free where the two are equal. A

@@ -1,0 +1,47 @@
+"""A latency histogram of fixed size: buckets grow by an eighth of an octave, percentiles err by 5 %."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import MutableSequence, Sequence
+
+from pipeline.messages import Latency
+
+BUCKETS = 128
+SMALLEST_MS = 0.1
+PER_OCTAVE = 8  # 128 buckets reach from 0.1 ms to 6.5 s; the last takes what is longer
+
+
+def bucket_of(latency_ms: float) -> int:
+    """The bucket a latency falls in."""
+    if latency_ms <= SMALLEST_MS:
+        return 0
+    return min(BUCKETS - 1, 1 + int(PER_OCTAVE * math.log2(latency_ms / SMALLEST_MS)))
+
+
+def middle_ms(bucket: int) -> float:
+    """The latency a bucket stands for: its geometric middle."""
+    return SMALLEST_MS if bucket == 0 else float(SMALLEST_MS * 2 ** ((bucket - 0.5) / PER_OCTAVE))
+
+
+def record(buckets: MutableSequence[int] | memoryview[int], latency_ms: float) -> None:
+    """Count one latency."""
+    buckets[bucket_of(latency_ms)] += 1
+
+
+def percentile_ms(buckets: Sequence[int], share: float) -> float:
+    """The latency that `share` (0..1) of those counted do not exceed; 0 where none was."""
+    wanted = share * sum(buckets)
+    seen = 0
+    for bucket, count in enumerate(buckets):
+        seen += count
+        if count and seen >= wanted:
+            return middle_ms(bucket)
+    return 0.0
+
+
+def latency_of(buckets: Sequence[int]) -> Latency | None:
+    """Percentiles; None where nothing was counted."""
+    if not any(buckets):
+        return None
+    return Latency(*(round(percentile_ms(buckets, share), 2) for share in (0.50, 0.95, 0.99)))
