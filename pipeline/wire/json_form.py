@@ -1,0 +1,187 @@
+"""Results, gaps and statuses as plain dictionaries, ready for a line of JSON: the wire's field names, for people.
+
+A table is a list of objects instead of columns; each object names its class. Boxes are rounded to hundredths of a
+pixel, scores to four decimals; what is not a number is null, and so is the track of a detection without one. The id
+map is the wire's own bytes in base64. Equal results give equal dictionaries, in the same order; timings, which vary
+from run to run, are left out unless asked for.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.messages import (
+    Detections,
+    FrameResult,
+    Gap,
+    Int64,
+    Item,
+    PanopticMap,
+    Segments,
+    SourceStatus,
+    Timings,
+    Tracks,
+    TrackState,
+)
+from pipeline.wire.idmap import encode_id_map
+from pipeline.wire.schema import SCHEMA_VERSION
+
+BOX_DECIMALS = 2
+SCORE_DECIMALS = 4
+MILLISECOND_DECIMALS = 3
+
+STATE_WORDS = {state: state.name.lower() for state in TrackState}
+
+
+def item_to_json(item: Item, *, timings: bool = False) -> dict[str, Any]:
+    """A result, gap or status as a dictionary; ``type`` says which."""
+    if isinstance(item, FrameResult):
+        return result_to_json(item, timings=timings)
+    return gap_to_json(item) if isinstance(item, Gap) else status_to_json(item)
+
+
+def result_to_json(result: FrameResult, *, timings: bool = False) -> dict[str, Any]:
+    """The result as a dictionary; with `timings`, also what varies from run to run."""
+    names = result.classes.names
+    values: dict[str, Any] = {
+        "type": "result",
+        "schema": SCHEMA_VERSION,
+        "source_id": result.source_id,
+        "epoch": result.epoch,
+        "seq": result.seq,
+        "gap_before": result.gap_before,
+        "pts": result.pts,
+        "time_base": [result.time_base.numerator, result.time_base.denominator],
+        "capture_time_ns": result.capture_time_ns,
+        "clock": result.clock,
+        "width": result.width,
+        "height": result.height,
+        "analysed": result.analysed,
+        "discontinuity": result.discontinuity,
+        "model": {"name": result.model.name, "version": result.model.version},
+        "classes": {"things": list(result.classes.things), "stuff": list(result.classes.stuff)},
+        "detections": _detections(result.detections, result.track_ids, names),
+        "tracks": _tracks(result.tracks, names),
+        "panoptic": None if result.panoptic is None else _panoptic(result.panoptic, names),
+    }
+    if timings and result.timings is not None:
+        values["timings"] = _timings(result.timings)
+    return values
+
+
+def gap_to_json(gap: Gap) -> dict[str, Any]:
+    """The gap as a dictionary."""
+    return {"type": "gap", "schema": SCHEMA_VERSION, **asdict(gap)}
+
+
+def status_to_json(status: SourceStatus) -> dict[str, Any]:
+    """The status as a dictionary."""
+    return {"type": "status", "schema": SCHEMA_VERSION, **asdict(status)}
+
+
+def _detections(detections: Detections, track_ids: Int64, names: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {"box": box, "label": label, "class_name": names[label], "score": score, "raw_score": raw, "track_id": track}
+        for box, label, score, raw, track in zip(
+            rounded(detections.boxes, BOX_DECIMALS),
+            detections.labels.tolist(),
+            rounded(detections.scores, SCORE_DECIMALS),
+            rounded(detections.raw_scores, SCORE_DECIMALS),
+            _or_null(track_ids),
+            strict=True,
+        )
+    ]
+
+
+def _tracks(tracks: Tracks, names: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": id_,
+            "box": box,
+            "label": label,
+            "class_name": names[label],
+            "score": score,
+            "state": STATE_WORDS[TrackState(state)],
+            "detection_index": index,
+        }
+        for id_, box, label, score, state, index in zip(
+            tracks.ids.tolist(),
+            rounded(tracks.boxes, BOX_DECIMALS),
+            tracks.labels.tolist(),
+            rounded(tracks.scores, SCORE_DECIMALS),
+            tracks.states.tolist(),
+            _or_null(tracks.detection_index),
+            strict=True,
+        )
+    ]
+
+
+def _panoptic(panoptic: PanopticMap, names: Sequence[str]) -> dict[str, Any]:
+    t = panoptic.transform
+    return {
+        "width": panoptic.width,
+        "height": panoptic.height,
+        "transform": [float(t.scale_x), float(t.scale_y), float(t.offset_x), float(t.offset_y)],
+        "id_map": base64.b64encode(encode_id_map(panoptic.ids)).decode(),
+        "segments": _segments(panoptic.segments, names),
+    }
+
+
+def _segments(segments: Segments, names: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": id_,
+            "label": label,
+            "class_name": names[label],
+            "is_thing": is_thing,
+            "score": score,
+            "area": area,
+            "box": box,
+            "track_id": track,
+            "detection_index": index,
+        }
+        for id_, label, is_thing, score, area, box, track, index in zip(
+            segments.ids.tolist(),
+            segments.labels.tolist(),
+            segments.is_thing.tolist(),
+            rounded(segments.scores, SCORE_DECIMALS),
+            segments.areas.tolist(),
+            rounded(segments.boxes, BOX_DECIMALS),
+            _or_null(segments.track_ids),
+            _or_null(segments.detection_index),
+            strict=True,
+        )
+    ]
+
+
+def _timings(timings: Timings) -> dict[str, Any]:
+    def shown(value: float) -> float:
+        return round(float(value), MILLISECOND_DECIMALS)
+
+    return {
+        "batch_size": timings.batch_size,
+        "wait_ms": shown(timings.wait_ms),
+        "stage_ms": {stage: shown(value) for stage, value in timings.stage_ms.items()},
+        "latency_ms": None if timings.latency_ms is None else shown(timings.latency_ms),
+    }
+
+
+def rounded(values: npt.NDArray[Any], decimals: int) -> list[Any]:
+    """Numbers, nested as the array is, rounded; null for what is not a finite number."""
+    near = np.round(values.astype(np.float64), decimals) + 0.0  # + 0.0 makes -0.0 a plain 0.0
+    finite = np.isfinite(near)
+    if not finite.all():
+        near = near.astype(object)
+        near[~finite] = None
+    return cast("list[Any]", near.tolist())
+
+
+def _or_null(indices: npt.NDArray[Any]) -> list[int | None]:
+    """Ids or row numbers, null for those below 0, which stand for none."""
+    return [index if index >= 0 else None for index in indices.tolist()]

@@ -1,0 +1,177 @@
+"""The JSON form back to results, gaps and statuses."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any, TypeVar, cast
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import WireError
+from pipeline.messages import (
+    NO_TRACK,
+    Classes,
+    Clock,
+    Detections,
+    FrameResult,
+    Gap,
+    Int64,
+    Item,
+    ModelInfo,
+    PanopticMap,
+    Segments,
+    SourceStatus,
+    Tracks,
+)
+from pipeline.wire.json_form import STATE_WORDS
+from pipeline.wire.json_schema import DetectionRow, PanopticObject, ResultObject, SegmentRow, TrackRow
+from pipeline.wire.limits import DEFAULT_LIMITS, Limits, check_area, check_count
+from pipeline.wire.records import gap_of, status_of
+from pipeline.wire.result import check_transform, timings_of, unpack_map
+from pipeline.wire.schema import GapRecord, StatusRecord, check_version
+from pipeline.wire.tables import check_detections, check_segments, check_tracks
+
+STATES = {word: state for state, word in STATE_WORDS.items()}
+
+Read = TypeVar("Read", ResultObject, GapRecord, StatusRecord)
+
+
+def item_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> Item:
+    """What `item_to_json` gave; ``type`` says which. Raises `WireError` for anything else."""
+    kind = values.get("type") if isinstance(values, dict) else None
+    if kind == "result":
+        return result_from_json(values, limits=limits)
+    if kind == "gap":
+        return gap_from_json(values)
+    if kind == "status":
+        return status_from_json(values, limits=limits)
+    raise WireError(f"type: {str(kind)[:80]!r}; an object whose type is result, gap or status is needed")
+
+
+def result_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> FrameResult:
+    """The result; numbers are as rounded as they stand. Raises `WireError`."""
+    record = _converted(values, ResultObject)
+    check_area("picture", record.width, record.height, limits.picture_pixels)
+    classes = Classes(record.classes.things, record.classes.stuff)
+    check_count("classes", len(classes.names), limits.classes)
+    detections, track_ids = _detections(record.detections, len(classes.names), limits)
+    return FrameResult(
+        source_id=record.source_id,
+        epoch=record.epoch,
+        seq=record.seq,
+        pts=record.pts,
+        time_base=Fraction(*record.time_base),
+        capture_time_ns=record.capture_time_ns,
+        clock=cast(Clock, record.clock),
+        width=record.width,
+        height=record.height,
+        classes=classes,
+        model=ModelInfo(record.model.name, record.model.version),
+        detections=detections,
+        track_ids=track_ids,
+        tracks=_tracks(record.tracks, len(classes.names), len(detections), limits),
+        panoptic=_panoptic(record.panoptic, len(classes.names), len(detections), limits),
+        analysed=record.analysed,
+        discontinuity=record.discontinuity,
+        gap_before=record.gap_before,
+        timings=timings_of(record.timings, limits),
+    )
+
+
+def gap_from_json(values: Any) -> Gap:
+    """The gap. Raises `WireError`."""
+    return gap_of(_converted(values, GapRecord))
+
+
+def status_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> SourceStatus:
+    """The status. Raises `WireError`."""
+    return status_of(_converted(values, StatusRecord), limits)
+
+
+def _detections(rows: tuple[DetectionRow, ...], classes: int, limits: Limits) -> tuple[Detections, Int64]:
+    check_count("detections", len(rows), limits.detections)
+    detections = Detections(
+        boxes=_floats((row.box for row in rows), 4),
+        labels=_integers((row.label for row in rows), np.int32),
+        scores=_floats(row.score for row in rows),
+        raw_scores=_floats(row.raw_score for row in rows),
+    )
+    track_ids = _integers((NO_TRACK if row.track_id is None else row.track_id for row in rows), np.int64)
+    check_detections(detections, track_ids, classes=classes)
+    return detections, track_ids
+
+
+def _tracks(rows: tuple[TrackRow, ...], classes: int, detections: int, limits: Limits) -> Tracks:
+    check_count("tracks", len(rows), limits.tracks)
+    tracks = Tracks(
+        ids=_integers((row.id for row in rows), np.int64),
+        boxes=_floats((row.box for row in rows), 4),
+        labels=_integers((row.label for row in rows), np.int32),
+        scores=_floats(row.score for row in rows),
+        states=_integers((STATES[row.state] for row in rows), np.uint8),
+        detection_index=_integers((_index(row.detection_index) for row in rows), np.int32),
+    )
+    check_tracks(tracks, classes=classes, detections=detections)
+    return tracks
+
+
+def _segments(rows: tuple[SegmentRow, ...], classes: int, detections: int, limits: Limits) -> Segments:
+    check_count("segments", len(rows), limits.segments)
+    segments = Segments(
+        ids=_integers((row.id for row in rows), np.int32),
+        labels=_integers((row.label for row in rows), np.int32),
+        is_thing=_integers((row.is_thing for row in rows), np.bool_),
+        scores=_floats(row.score for row in rows),
+        areas=_integers((row.area for row in rows), np.int32),
+        boxes=_floats((row.box for row in rows), 4),
+        detection_index=_integers((_index(row.detection_index) for row in rows), np.int32),
+        track_ids=_integers((NO_TRACK if row.track_id is None else row.track_id for row in rows), np.int64),
+    )
+    check_segments(segments, classes=classes, detections=detections)
+    return segments
+
+
+def _panoptic(part: PanopticObject | None, classes: int, detections: int, limits: Limits) -> PanopticMap | None:
+    if part is None:
+        return None
+    try:
+        coded = base64.b64decode(part.id_map, validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise WireError(f"panoptic.id_map: not base64: {exc}") from exc
+    transform = check_transform(*part.transform)
+    segments = _segments(part.segments, classes, detections, limits)
+    return PanopticMap(unpack_map(part.width, part.height, coded, segments, limits), segments, transform)
+
+
+def _index(index: int | None) -> int:
+    return -1 if index is None else index
+
+
+def _integers(values: Iterable[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """[n], every value checked against the type's range when the object was read."""
+    return np.array(list(values), dtype=dtype)
+
+
+def _floats(values: Iterable[Any], columns: int = 1) -> npt.NDArray[np.float32]:
+    """[n] or [n, columns]; null reads as NaN, what 32 bits cannot hold as infinite."""
+    wide = np.array(list(values), dtype=np.float64)  # None converts to NaN
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(np.float32)
+    return narrow if columns == 1 else narrow.reshape(-1, columns)
+
+
+def _converted(values: Any, record: type[Read]) -> Read:
+    try:
+        converted = msgspec.convert(values, record)
+    except (msgspec.ValidationError, RecursionError) as exc:
+        schema = values.get("schema") if isinstance(values, dict) else None
+        if isinstance(schema, str):
+            check_version(schema)
+        raise WireError(f"not a {record.__struct_config__.tag}: {exc}") from exc
+    check_version(converted.schema)
+    return converted

@@ -1,0 +1,95 @@
+"""The fields of the JSON form, as it is read: the wire's names, a list of objects for each table."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from pipeline.wire.schema import (
+    ClassesPart,
+    Count,
+    Count64,
+    Epoch,
+    ModelPart,
+    Number64,
+    Pixels,
+    Record,
+    SourceId,
+    TimingsPart,
+    Version,
+    Word,
+)
+
+Number = float | None  # null: not a finite number
+Box = tuple[Number, Number, Number, Number]
+Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+StateWord = Literal["tentative", "confirmed", "lost"]
+
+
+class DetectionRow(Record, frozen=True, kw_only=True):
+    """One detection."""
+
+    box: Box
+    label: Int32
+    score: Number
+    raw_score: Number
+    track_id: Count64 | None = None
+
+
+class TrackRow(Record, frozen=True, kw_only=True):
+    """One track."""
+
+    id: Count64
+    box: Box
+    label: Int32
+    score: Number
+    state: StateWord
+    detection_index: Count | None = None
+
+
+class SegmentRow(Record, frozen=True, kw_only=True):
+    """One segment."""
+
+    id: Int32
+    label: Int32
+    is_thing: bool
+    score: Number
+    area: Int32
+    box: Box
+    track_id: Count64 | None = None
+    detection_index: Count | None = None
+
+
+class PanopticObject(Record, frozen=True, kw_only=True):
+    """An id map and its segments."""
+
+    width: Pixels
+    height: Pixels
+    transform: tuple[float, float, float, float]
+    id_map: str  # base64
+    segments: tuple[SegmentRow, ...]
+
+
+class ResultObject(Record, frozen=True, kw_only=True, tag_field="type", tag="result"):
+    """A result as it stands in a line of JSON."""
+
+    schema: Version
+    source_id: SourceId
+    epoch: Epoch
+    seq: Count64
+    gap_before: Count = 0
+    pts: Number64 | None = None
+    time_base: tuple[Count64, Epoch]
+    capture_time_ns: Number64
+    clock: Word
+    width: Pixels
+    height: Pixels
+    analysed: bool = True
+    discontinuity: bool = False
+    model: ModelPart
+    classes: ClassesPart
+    detections: tuple[DetectionRow, ...] = ()
+    tracks: tuple[TrackRow, ...] = ()
+    panoptic: PanopticObject | None = None
+    timings: TimingsPart | None = None
