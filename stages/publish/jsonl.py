@@ -1,6 +1,6 @@
 """Results as JSON lines.
 
-`results.jsonl` holds a line for each result, and a line ``{"kind": "gap", ...}`` at its place for each gap, so that
+`results.jsonl` holds a line ``{"type": "result", ...}`` for each result, and a line ``{"type": "gap", ...}`` at its place for each gap, so that
 every frame of a source is in the file. The lines of one source are in order and the same, byte for byte, whenever the
 same file is analysed with the same settings on the same machine; lines of several sources interleave as they came.
 `timings.jsonl` holds what varies from run to run. Both can be followed while they grow: a line is written whole or not
@@ -10,6 +10,7 @@ at all.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ import msgspec
 
 from pipeline.errors import SinkError
 from pipeline.messages import FrameResult, Gap, SourceStatus, Surface
-from pipeline.wire import result_to_json
+from pipeline.wire import item_to_json
 
 
 class LineFile:
@@ -43,8 +44,9 @@ class LineFile:
             while written < len(line):
                 written += self._file.write(line[written:])
         except OSError as exc:
-            self._file.seek(start)
-            os.ftruncate(self._file.fileno(), start)
+            with suppress(OSError):  # a device or a pipe cannot take back what it has
+                self._file.seek(start)
+                self._file.truncate(start)
             raise self._error(exc) from exc
 
     def close(self) -> None:
@@ -69,10 +71,9 @@ class JsonLinesSink:
     def write(self, item: FrameResult | Gap | SourceStatus, surface: Surface | None = None) -> None:
         """Append a result or a gap; what a source is doing is not part of its results. Raises `SinkError`."""
         if isinstance(item, FrameResult):
-            self._results.write(result_to_json(item))
             self._timings.write(timings_of(item))
-        elif isinstance(item, Gap):
-            self._results.write({"kind": "gap", **asdict(item)})
+        if not isinstance(item, SourceStatus):
+            self._results.write(item_to_json(item))
 
     def close(self) -> None:
         """Close both files. Calling it twice does no harm."""

@@ -63,18 +63,21 @@ class VideoRecorder:
         self.width, self.height = width + width % 2, height + height % 2
         self._matrix = "ITU709" if height >= 720 else "ITU601"
         self._time_base = time_base
-        try:
-            self._container = av.open(self.path, "w", format="mp4", options={"movflags": MOVFLAGS, "flush_packets": "1"})
-            self._stream = self._container.add_stream("libx264", rate=NOMINAL_RATE, options=dict(QUALITY))
-        except (av.FFmpegError, OSError) as exc:
-            raise self._error(exc) from exc
-        context = self._stream.codec_context
-        context.width, context.height, context.pix_fmt = self.width, self.height, "yuv420p"
-        context.time_base, context.gop_size = time_base, KEYFRAME_EVERY
-        context.color_range = 1  # limited
-        context.colorspace = context.color_primaries = context.color_trc = 1 if self._matrix == "ITU709" else 6
         self._duration = 0
         self._closed = False
+        try:
+            self._container = av.open(
+                self.path, "w", format="mp4", options={"movflags": MOVFLAGS, "flush_packets": "1"}
+            )
+            self._stream = self._container.add_stream("libx264", rate=NOMINAL_RATE, options=dict(QUALITY))
+            context = self._stream.codec_context
+            context.width, context.height, context.pix_fmt = self.width, self.height, "yuv420p"
+            context.time_base, context.gop_size = time_base, KEYFRAME_EVERY
+            context.color_range = 1  # limited
+            context.colorspace = context.color_primaries = context.color_trc = 1 if self._matrix == "ITU709" else 6
+            self._container.start_encoding()
+        except (av.FFmpegError, OSError) as exc:
+            raise self._error(exc) from exc
 
     def write(self, rgb: UInt8, *, tick: int, duration: int) -> None:
         """Add a picture [H, W, 3] at `tick`, in units of the time base; one of another size is fitted in."""

@@ -54,17 +54,14 @@ class AnnotatedVideoSink:
     def __init__(self, path: str | os.PathLike[str], *, several: bool = False) -> None:
         """With `several` sources each gets a file of its own: `path` with ``-<source_id>`` before the suffix.
 
-        Raises `SinkError` where the folder is missing or the file is not named as an MP4.
+        Raises `SinkError` where no file can be written, or it is not named as an MP4.
         """
         self._path, self._several = Path(path), several
         self._videos: dict[str, SourceVideo] = {}
         self._lost: dict[str, list[Gap]] = {}
         if self._path.suffix.lower() not in (".mp4", ".m4v", ".mov"):
             raise SinkError(f"{path}: --annotate writes MP4; a name that ends in .mp4 is needed")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise SinkError(f"{path}: cannot be written: {exc.strerror}; choose another place with --annotate") from exc
+        _check_place(self._path)
 
     def path_of(self, source_id: str) -> Path:
         """Where the video of a source goes."""
@@ -94,6 +91,21 @@ class AnnotatedVideoSink:
                 failure = exc
         if failure is not None:
             raise failure
+
+
+def _check_place(path: Path) -> None:
+    """Find out now what would otherwise be known at the first frame. Raises `SinkError`."""
+    reason = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        reason = exc.strerror
+    if path.is_dir():
+        reason = "Is a directory"
+    elif reason is None and not os.access(path.parent, os.W_OK):
+        reason = "Permission denied"
+    if reason is not None:
+        raise SinkError(f"{path}: cannot be written: {reason}; choose another place with --annotate")
 
 
 def _told(gaps: list[Gap]) -> str:
