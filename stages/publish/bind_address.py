@@ -1,0 +1,40 @@
+"""Where a publishing socket may listen: this machine only, as long as nothing checks who connects."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+from pipeline.errors import ConfigError
+
+_TCP = re.compile(r"tcp://(?P<host>\[[^\]]*\]|[^:/]*):(?P<port>\d{1,5}|\*)")
+HIGHEST_PORT = 65_535
+
+
+def check_bind(address: str) -> str:
+    """The address as ZeroMQ takes it. Raises `ConfigError` for one that is malformed or reachable from other machines.
+
+    ``tcp://127.0.0.1:5560``, ``tcp://[::1]:5560``, ``tcp://localhost:*`` (any free port; 0 means the same), and
+    ``ipc://path`` or ``ipc://@name`` are taken.
+    """
+    if address.startswith("ipc://") and len(address) > len("ipc://"):
+        return address
+    match = _TCP.fullmatch(address)
+    if match is None or (match["port"] != "*" and int(match["port"]) > HIGHEST_PORT):
+        raise ConfigError(
+            f"publish.bind: {address!r} is not an address to publish at; tcp://127.0.0.1:PORT or ipc://PATH is needed"
+        )
+    host = "127.0.0.1" if match["host"] == "localhost" else match["host"]
+    if not _is_loopback(host):
+        raise ConfigError(
+            f"publish.bind: {address!r} could be reached from other machines, and nothing checks who subscribes; "
+            "publish at tcp://127.0.0.1:PORT and let an SSH tunnel or a VPN carry it further"
+        )
+    return f"tcp://{host}:{'*' if match['port'] == '0' else match['port']}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:  # a name or an interface: what it stands for may change
+        return False
