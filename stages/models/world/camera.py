@@ -47,20 +47,49 @@ class Camera:
         centre = np.array([self.width / 2, self.height / 2])
         return points[..., :2] * (self.focal / points[..., 2:3]) + centre
 
+    def sees(self, points: Floats) -> bool:
+        """Whether a polygon in camera axes [n, 3] can reach into the picture (it may lie just outside)."""
+        ahead = points[points[:, 2] > NEAR_METRES]
+        if len(ahead) < len(points):
+            return bool(len(ahead))
+        pixels = self.to_pixels(ahead)
+        low, high = pixels.min(axis=0), pixels.max(axis=0)
+        return bool((high > 0).all() and low[0] < self.width and low[1] < self.height)
+
     def project(self, points: Floats) -> Floats:
         """World points [..., 3] as pixels [..., 2]; they must lie in front of the camera."""
         return self.to_pixels(self.to_camera(points))
 
 
 def clip_near(polygon: Floats, *, near: float = NEAR_METRES) -> Floats:
-    """The part of a polygon in camera axes [n, 3] that lies beyond the near plane (Sutherland-Hodgman, one plane)."""
-    depth = polygon[:, 2]
-    if depth.min() >= near:
+    """The part of a polygon in camera axes [n, 3] that lies beyond the near plane."""
+    return _clip(polygon, polygon[:, 2] - near)
+
+
+def clip_frustum(polygon: Floats, *, slope: tuple[float, float]) -> Floats:
+    """The part of a polygon in camera axes [n, 3] with |x| <= slope[0] z and |y| <= slope[1] z, beyond the near plane.
+
+    The land reaches hundreds of metres to both sides: its corners would lie beyond what fixed-point pixels can say.
+    """
+    polygon = clip_near(polygon)
+    for axis in (0, 1):
+        for sign in (-1.0, 1.0):
+            if len(polygon):
+                polygon = _clip(polygon, slope[axis] * polygon[:, 2] + sign * polygon[:, axis])
+    return polygon
+
+
+def _clip(polygon: Floats, inside: Floats) -> Floats:
+    """The part of a polygon [n, 3] where `inside` [n], linear over it, is not negative (Sutherland and Hodgman 1974)."""
+    if inside.min() >= 0:
         return polygon
+    distances = inside.tolist()
     kept: list[Floats] = []
-    for here, there in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
-        if here[2] >= near:
-            kept.append(here)
-        if (here[2] >= near) != (there[2] >= near):
-            kept.append(here + (there - here) * ((near - here[2]) / (there[2] - here[2])))
+    for index, here in enumerate(distances):
+        following = (index + 1) % len(distances)
+        there = distances[following]
+        if here >= 0:
+            kept.append(polygon[index])
+        if (here >= 0) != (there >= 0):
+            kept.append(polygon[index] + (polygon[following] - polygon[index]) * (here / (here - there)))
     return np.array(kept) if kept else np.empty((0, 3))

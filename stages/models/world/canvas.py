@@ -25,7 +25,7 @@ class Canvas:
 
     def __init__(self, *, width: int, height: int, supersample: int) -> None:
         self.width, self.height, self.supersample = width, height, supersample
-        self.samples: NDArray[np.uint8] = np.zeros((height * supersample, width * supersample, 4), np.uint8)
+        self.samples: NDArray[np.uint8] = np.empty((height * supersample, width * supersample, 4), np.uint8)
 
     def polygon(self, points: Floats, colour: Sequence[float], index: int) -> None:
         """Fills one polygon, convex or not.  points [n, 2]"""
@@ -88,11 +88,16 @@ class Canvas:
 
     def picture(self) -> NDArray[np.uint8]:
         """[H, W, 3] RGB"""
-        colour = np.ascontiguousarray(self.samples[..., :3])
-        if self.supersample == 1:
-            return colour
-        shrunk = cv2.resize(colour, (self.width, self.height), interpolation=cv2.INTER_AREA)
-        return np.asarray(shrunk, np.uint8)
+        shrunk = self.samples
+        if self.supersample > 1:
+            shrunk = cv2.resize(shrunk, (self.width, self.height), interpolation=cv2.INTER_AREA)
+        return np.ascontiguousarray(shrunk[..., :3])
+
+    def put(self, picture: NDArray[np.uint8]) -> None:
+        """Replaces the colours of the canvas by a picture [H, W, 3]; the indices stay."""
+        columns, rows = self.width * self.supersample, self.height * self.supersample
+        grown = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_NEAREST)
+        cv2.mixChannels([grown], [self.samples], [0, 0, 1, 1, 2, 2])
 
     def indices(self) -> NDArray[np.uint8]:
         """[H, W] the index painted last at each pixel"""
@@ -105,5 +110,5 @@ class Canvas:
 
     def fixed(self, points: Floats) -> NDArray[np.int32]:
         """Pixels of the picture [n, 2] in the canvas's fixed point."""
-        scaled = np.clip(points, -_LIMIT_PIXELS, _LIMIT_PIXELS) * self.supersample - 0.5
-        return np.rint(scaled * (1 << _SHIFT)).astype(np.int32)
+        within = np.minimum(np.maximum(points, -_LIMIT_PIXELS), _LIMIT_PIXELS)
+        return np.rint(within * (self.supersample << _SHIFT) - 0.5 * (1 << _SHIFT)).astype(np.int32)

@@ -84,6 +84,12 @@ class Climate:
         direct = float(self.sun_gain.mean()) * float(self.sun_direction[2])
         return direct / (direct + float(self.ambient_gain.mean()))
 
+    @property
+    def exposure(self) -> float:
+        """The gain by which a camera makes up for the light; what shines by itself is the brighter for it."""
+        brightness = float(self.ambient_gain.mean()) + 0.5 * float(self.sun_gain.mean())
+        return float(np.clip((0.80 / max(brightness, 0.05)) ** 0.6, 0.85, 2.4))
+
     def veil(self, depth_metres: Floats) -> Floats:
         """How much of what lies so far away is fog, 0..1."""
         fog: Floats = 1.0 - np.exp(-np.maximum(depth_metres, 0.0) * (2.2 / self.visibility_metres))

@@ -65,7 +65,7 @@ class Lamp:
         view.canvas.bar(np.stack([bend, head]), max(0.08 * scale, 0.6), iron, BUILDING)
         glass = np.array([255.0, 226.0, 170.0]) if self.on else np.array([186.0, 188.0, 186.0])
         around = _GLOBE if self.globe else _FLAT_HEAD
-        view.canvas.polygon(head + around * scale, view.veiled(glass, depth).tolist(), BUILDING)
+        view.canvas.polygon(head + around * scale, view.veiled(glass / view.climate.exposure, depth).tolist(), BUILDING)
 
 
 _TURN = np.linspace(0, 2 * np.pi, 10, endpoint=False)

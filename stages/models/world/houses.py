@@ -116,7 +116,10 @@ def draw_house(rng: np.random.Generator, catalogue: Catalogue, plot: Plot, *, la
 
 def _paint_wall(view: View, house: House, start: Floats, end: Floats, normal: Floats, *, front: bool) -> None:
     place = np.array([*(start + end) / 2, 1.0])
-    points = view.to_camera(_on_wall(start, end, np.array([[0, 0], [1, 0], [1, house.height], [0, house.height]])))
+    outline = _on_wall(start, end, np.array([[0, 0], [1, 0], [1, house.height], [0, house.height]], float))
+    points = view.to_camera(outline)
+    if not view.camera.sees(points):
+        return
     depth = max(float(points[:, 2].mean()), 2.0)
 
     def shade(colour: Colour | Floats, gain: float = 1.0) -> list[float]:
@@ -124,8 +127,7 @@ def _paint_wall(view: View, house: House, start: Floats, end: Floats, normal: Fl
         shaded: list[float] = view.veiled(lit, depth).tolist()
         return shaded
 
-    view.polygon(_on_wall(start, end, np.array([[0, 0], [1, 0], [1, house.height], [0, house.height]])),
-                 shade(house.wall), BUILDING)  # fmt: skip
+    view.polygon(outline, shade(house.wall), BUILDING)
     if view.camera.focal * house.height / depth < _FINEST_PIXELS:
         return
     _paint_windows(view, house, start, end, shade, depth)
@@ -143,9 +145,10 @@ def _paint_windows(view: View, house: House, start: Floats, end: Floats, shade: 
     first = 0 if style.ground == "same" else 1
     middles = (np.arange(count) + 0.5) / count
     half = style.window[0] / (2 * count)
-    panes = np.concatenate([
-        _rectangles(middles - half, middles + half, *_sill(style, floor)) for floor in range(first, house.floors)
-    ])  # fmt: skip
+    low = (0.54 - style.window[1] / 2) * style.storey
+    row = _rectangles(middles - half, middles + half, low, low + style.window[1] * style.storey)
+    floors = np.arange(first, house.floors)[:, None, None, None] * np.array([0.0, style.storey])
+    panes = (row[None] + floors).reshape(-1, 4, 2)
     if not style.sheer and view.camera.focal * style.storey / depth > 26:
         grown = panes + np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * np.array([0.09 / length, 0.09])
         _quads(view, _on_wall(start, end, grown), shade(house.frame, 0.9))
@@ -156,12 +159,7 @@ def _paint_windows(view: View, house: House, start: Floats, end: Floats, shade: 
     sky = 0.5 * view.climate.zenith + 0.25 * glass
     _quads(view, quads[~lit & ~pale], shade(glass))
     _quads(view, quads[pale], shade(glass * 0.55 + sky * 0.5))
-    _quads(view, quads[lit], view.veiled(_LIT_WINDOW, depth).tolist())
-
-
-def _sill(style: _Style, floor: int) -> tuple[float, float]:
-    low = (floor + 0.5 - style.window[1] / 2 + 0.04) * style.storey
-    return low, low + style.window[1] * style.storey
+    _quads(view, quads[lit], view.veiled(_LIT_WINDOW / view.climate.exposure, depth).tolist())
 
 
 def _paint_ground_floor(view: View, house: House, start: Floats, end: Floats, shade: _Shade) -> None:
@@ -183,21 +181,25 @@ def _paint_ground_floor(view: View, house: House, start: Floats, end: Floats, sh
         return
     front = _rectangles(middles - half, middles + half, 0.45, 2.5)
     _quads(view, _on_wall(start, end, front), shade((70.0, 78.0, 84.0)) if not house.lit.mean() > 0.2
-           else view.veiled(_LIT_WINDOW, 5.0).tolist())  # fmt: skip
+           else view.veiled(_LIT_WINDOW / view.climate.exposure, 5.0).tolist())  # fmt: skip
     _quads(view, _on_wall(start, end, _rectangles(np.array([0.02]), np.array([0.98]), 2.55, 3.1)), shade(house.awning))
 
 
 def _rectangles(left: Floats, right: Floats, low: float, high: float) -> Floats:
     """Rectangles on a wall: share of its length, metres of height.  [n, 4, 2]"""
-    bottom, top = np.full_like(left, low), np.full_like(left, high)
-    return np.stack([np.stack([left, bottom], 1), np.stack([right, bottom], 1), np.stack([right, top], 1),
-                     np.stack([left, top], 1)], axis=1)  # fmt: skip
+    spots = np.empty((len(left), 4, 2))
+    spots[:, 0, 0] = spots[:, 3, 0] = left
+    spots[:, 1, 0] = spots[:, 2, 0] = right
+    spots[:, :2, 1], spots[:, 2:, 1] = low, high
+    return spots
 
 
 def _on_wall(start: Floats, end: Floats, spots: Floats) -> Floats:
     """World points of spots (share of the length, height) on a wall.  [..., 2] -> [..., 3]"""
-    ground = start + (end - start) * spots[..., :1]
-    return np.concatenate([ground, spots[..., 1:]], axis=-1)
+    points = np.empty((*spots.shape[:-1], 3))
+    points[..., :2] = start + (end - start) * spots[..., :1]
+    points[..., 2] = spots[..., 1]
+    return points
 
 
 def _quads(view: View, quads: Floats, colour: list[float]) -> None:

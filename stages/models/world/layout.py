@@ -65,7 +65,7 @@ def draw_layout(rng: np.random.Generator, kind: str) -> Layout:
     grass = bool(rng.random() < 0.45)
     return Layout(
         kind, roads, zebras, routes, signals, tuple(houses), tuple(trees), tuple(lamps), tuple(furniture),
-        corner_radius=4.0, grass=grass,
+        corner_radius=min(4.0, 0.7 * main.pavement), grass=grass,
     )  # fmt: skip
 
 

@@ -18,14 +18,15 @@ from stages.models.world.solids import Colour
 from stages.models.world.view import View
 
 _SIDE_PIXELS: Final = 112
+_BRIGHTNESS: Final = np.arange(256) / 128.0
 _BARK: Final[Colour] = (84.0, 68.0, 54.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Foliage:
-    """A crown as a picture: brightness around 1, and where there are leaves."""
+    """A crown as a picture: how bright it is, and where there are leaves."""
 
-    brightness: NDArray[np.float32]  # [n, n]
+    brightness: NDArray[np.uint8]  # [n, n] 128 is 1
     mask: NDArray[np.uint8]  # [n, n] 0 or 255
 
 
@@ -62,8 +63,9 @@ class Tree:
         tall = max(float(fork[1] - top[1]), 2.0) / 2
         box = (middle[0] - half, middle[1] - tall, middle[0] + half, middle[1] + tall)
         veil = float(view.climate.veil(np.array(depth)))
-        colours = self.foliage.brightness[..., None] * (leaves - view.climate.horizon * veil) + view.climate.horizon * veil
-        view.canvas.sprite(np.clip(colours, 0, 255).astype(np.uint8), self.foliage.mask, box, VEGETATION)
+        fog = view.climate.horizon * veil
+        shades = np.clip(_BRIGHTNESS[:, None] * (leaves - fog) + fog, 0, 255).astype(np.uint8)
+        view.canvas.sprite(shades[self.foliage.brightness], self.foliage.mask, box, VEGETATION)
 
 
 _SHAPES: Final[dict[str, tuple[float, float, float, float]]] = {
@@ -90,7 +92,7 @@ def draw_foliage(rng: np.random.Generator, family: str) -> Foliage:
     leafy = distance + 0.17 * rough + 0.13 * fine < 0.78
     brightness = 1.0 + 0.13 * rough + 0.10 * fine + 0.24 * up - 0.10 * across
     mask = (leafy * 255).astype(np.uint8)
-    return Foliage(np.clip(brightness, 0.4, 1.7).astype(np.float32), cv2.medianBlur(mask, 3))
+    return Foliage(np.clip(128 * brightness, 40, 220).astype(np.uint8), cv2.medianBlur(mask, 3))
 
 
 def draw_tree(rng: np.random.Generator, catalogue: Catalogue, family: str, foliage: Foliage, spot: Floats) -> Tree:

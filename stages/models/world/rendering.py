@@ -25,7 +25,7 @@ from stages.models.world.traffic import Traffic
 from stages.models.world.view import View
 
 _FIRST_THING: Final = 16  # canvas indices of things; 255 is the last
-_SMALLEST_PIXELS: Final = 5.0  # things lower than this are not painted
+_SMALLEST_PIXELS: Final = 7.0  # things lower than this are not painted
 _NEAREST_METRES: Final = 1.2
 _STILL_HEIGHT_METRES: Final = 45.0
 _MARGIN_METRES: Final = 0.75  # by which limbs, bags and umbrellas may leave a thing's box
@@ -51,15 +51,23 @@ def render(
     paint_skyline(view, scene.skyline)
     paint_ground(view, scene.layout, scene.ground)
     actors = [actor for actor in traffic.actors if _worth_painting(view, actor)]
+    canvas.put(_backdrop(view, scene, actors))
     painted = _paint_standing(view, scene, traffic, actors)
     indices = canvas.indices()
     picture = canvas.picture().astype(np.float32)
-    clouds(picture, view, indices, scene.skyline)
-    shadows = shadow_map(view, scene.shades, scene.trees, actors)
-    relief(picture, view, indices, shadows, headlight_map(view, actors), scene.ground)
     if scene.climate.lamps:
         add_glare(picture, *_glares(view, scene, actors, indices, painted))
     return _frame(expose(picture, sensor, scene.climate, rng), indices, painted)
+
+
+def _backdrop(view: View, scene: Scene, actors: list[Actor]) -> NDArray[np.uint8]:
+    """The finished sky and ground, so that the edges of what is painted on them blend with the right colours."""
+    indices = view.canvas.indices()
+    picture = view.canvas.picture().astype(np.float32)
+    clouds(picture, view, indices, scene.skyline)
+    shadows = shadow_map(view, scene.shades, scene.trees, actors)
+    relief(picture, view, indices, shadows, headlight_map(view, actors), scene.ground)
+    return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
 
 def _worth_painting(view: View, actor: Actor) -> bool:
@@ -131,7 +139,7 @@ def _glares(
     """Lights that shine into the camera: (x, y, radius) in pixels [n, 3] and colours [n, 3]."""
     owners = {thing.track_id: _FIRST_THING + number for number, thing in enumerate(painted)}
     candidates: list[tuple[Floats, int, float, tuple[float, float, float]]] = [
-        (lamp.head, BUILDING, 0.55, (150.0, 116.0, 66.0)) for lamp in scene.lamps
+        (lamp.head, BUILDING, 0.40, (130.0, 100.0, 58.0)) for lamp in scene.lamps
     ]
     for actor in actors:
         if actor.route.kind == "lane" and actor.place is not None:

@@ -44,7 +44,9 @@ class Road:
             ahead, right = np.sin(turn) / self.curvature, (1 - np.cos(turn)) / self.curvature
         east = self.origin[0] + ahead * sin + right * cos + aside * np.cos(self.heading + turn)
         north = self.origin[1] + ahead * cos - right * sin - aside * np.sin(self.heading + turn)
-        return np.stack([east, north], axis=-1)
+        points = np.empty((*np.shape(east), 2))
+        points[..., 0], points[..., 1] = east, north
+        return points
 
     def heading_at(self, along: float) -> float:
         return self.heading + self.curvature * along
@@ -85,9 +87,10 @@ class Route:
 
     def at(self, along: Floats) -> Floats:
         """World points at distances along the route.  [n, 2]"""
-        return np.stack(
-            [np.interp(along, self.distances, self.points[:, axis]) for axis in (0, 1)], axis=-1
-        )
+        points = np.empty((len(along), 2))
+        points[:, 0] = np.interp(along, self.distances, self.points[:, 0])
+        points[:, 1] = np.interp(along, self.distances, self.points[:, 1])
+        return points
 
     def heading_at(self, along: float, *, wheelbase: float = 1.0) -> float:
         """The heading of something so long that stands there; it turns in smoothly."""

@@ -17,7 +17,9 @@ from stages.models.world.people import jittered
 from stages.models.world.plants import Tree, draw_foliage, draw_tree
 from stages.models.world.shadows import house_shadows
 from stages.models.world.sky import Skyline, draw_skyline
-from stages.models.world.viewpoint import Viewpoint, draw_viewpoint, in_the_way
+from stages.models.world.viewpoint import Clearing, Viewpoint, draw_viewpoint
+
+_FURNITURE_METRES = 45.0  # from what the camera looks at; farther off nobody would see it
 
 Still = House | Tree | Fixture | Lamp | TrafficLight
 
@@ -59,7 +61,8 @@ def draw_scene(rng: np.random.Generator, catalogue: Catalogue, wishes: Wishes) -
     climate = draw_climate(rng, catalogue, light=wishes.light, weather=wishes.weather)
     layout = draw_layout(rng, wishes.layout or str(rng.choice(catalogue.layouts)))
     viewpoint = draw_viewpoint(rng, catalogue, layout, moving=wishes.moving_camera, band=wishes.camera)
-    houses, gardens = _built(rng, catalogue, layout, viewpoint, lamps=climate.lamps)
+    clearing = Clearing(viewpoint)
+    houses, gardens = _built(rng, catalogue, layout, clearing, lamps=climate.lamps)
     globe = bool(rng.random() < 0.3)
     return Scene(
         layout=layout,
@@ -68,25 +71,25 @@ def draw_scene(rng: np.random.Generator, catalogue: Catalogue, wishes: Wishes) -
         ground=draw_ground_look(rng, catalogue, snow=climate.snow, grass=layout.grass),
         skyline=draw_skyline(rng, catalogue),
         houses=houses,
-        trees=_trees(rng, catalogue, layout, viewpoint, gardens),
-        fixtures=_fixtures(rng, catalogue, layout, viewpoint, gardens),
+        trees=_trees(rng, catalogue, layout, clearing, gardens),
+        fixtures=_fixtures(rng, catalogue, layout, clearing, gardens),
         lamps=tuple(
             lamp(plot.centre, plot.heading, globe=globe, on=climate.lamps)
             for plot in layout.lamps
-            if not in_the_way(plot, viewpoint, until=0.4)
+            if not clearing.refuses(plot, until=0.4)
         ),
-        lights=_traffic_lights(layout),
+        lights=_traffic_lights(layout, clearing),
         shades=house_shadows(houses, climate),
     )
 
 
 def _built(
-    rng: np.random.Generator, catalogue: Catalogue, layout: Layout, viewpoint: Viewpoint, *, lamps: bool
+    rng: np.random.Generator, catalogue: Catalogue, layout: Layout, clearing: Clearing, *, lamps: bool
 ) -> tuple[tuple[House, ...], list[Plot]]:
     """Houses on the plots, and the plots left to gardens."""
     houses, gardens = [], []
     for plot in layout.houses:
-        if in_the_way(plot, viewpoint, until=1.0):
+        if clearing.refuses(plot, until=1.0):
             continue
         if rng.random() < 0.82:
             houses.append(draw_house(rng, catalogue, plot, lamps=lamps))
@@ -96,11 +99,11 @@ def _built(
 
 
 def _trees(
-    rng: np.random.Generator, catalogue: Catalogue, layout: Layout, viewpoint: Viewpoint, gardens: list[Plot]
+    rng: np.random.Generator, catalogue: Catalogue, layout: Layout, clearing: Clearing, gardens: list[Plot]
 ) -> tuple[Tree, ...]:
     families = [str(each) for each in rng.choice(catalogue.trees, 2)]
     foliage = [draw_foliage(rng, family) for family in families]
-    spots = [plot.centre for plot in layout.trees if not in_the_way(plot, viewpoint, until=0.55)]
+    spots = [plot.centre for plot in layout.trees if not clearing.refuses(plot, until=0.55)]
     for plot in gardens:
         spots += [plot.centre + rng.uniform(-0.4, 0.4, 2) * min(plot.width, plot.depth) for _ in range(3)]
     kinds = rng.integers(0, 2, len(spots))
@@ -110,11 +113,12 @@ def _trees(
 
 
 def _fixtures(
-    rng: np.random.Generator, catalogue: Catalogue, layout: Layout, viewpoint: Viewpoint, gardens: list[Plot]
+    rng: np.random.Generator, catalogue: Catalogue, layout: Layout, clearing: Clearing, gardens: list[Plot]
 ) -> tuple[Fixture, ...]:
     fixtures = []
     for plot in layout.furniture:
-        if not in_the_way(plot, viewpoint, until=0.35):
+        far = float(np.hypot(*(plot.centre - clearing.focus))) > _FURNITURE_METRES
+        if not far and not clearing.refuses(plot, until=0.35):
             colour = jittered(rng, catalogue.vehicle_paints)
             turn = plot.heading + float(rng.choice((0.0, np.pi / 2, np.pi)))
             fixtures.append(furniture(str(rng.choice(catalogue.furniture)), colour, plot.centre, turn))
@@ -125,7 +129,7 @@ def _fixtures(
     return tuple(fixtures)
 
 
-def _traffic_lights(layout: Layout) -> tuple[TrafficLight, ...]:
+def _traffic_lights(layout: Layout, clearing: Clearing) -> tuple[TrafficLight, ...]:
     """One for each way into a crossing, on the right before its zebra."""
     if len(layout.roads) < 2:
         return ()
@@ -136,5 +140,6 @@ def _traffic_lights(layout: Layout) -> tuple[TrafficLight, ...]:
             position = (min(positions) if way > 0 else max(positions)) - way * 2.2
             spot = road.points(np.array([position]), way * (road.half_width + 0.5))[0]
             facing = road.heading + (np.pi if way > 0 else 0.0)
-            lights.append(TrafficLight(np.array([*spot, 0.0]), facing, group))
+            if not clearing.refuses(Plot(spot, facing, 0.3, 0.3), until=0.5):
+                lights.append(TrafficLight(np.array([*spot, 0.0]), facing, group))
     return tuple(lights)

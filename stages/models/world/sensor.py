@@ -31,8 +31,7 @@ class Sensor:
 
 def draw_sensor(rng: np.random.Generator, climate: Climate, quality: Quality) -> Sensor:
     """A camera as one finds them on streets: mostly fair, at times poor; `clean` is a good one."""
-    brightness = float(climate.ambient_gain.mean()) + 0.5 * float(climate.sun_gain.mean())
-    exposure = float(np.clip((0.80 / max(brightness, 0.05)) ** 0.6, 0.85, 2.4))
+    exposure = climate.exposure
     if quality == "clean":
         gain = np.full(3, exposure, np.float32)
         return Sensor(gain, 1.06, 1.08, 0.0, 1.0, 0.10, None)
@@ -55,10 +54,8 @@ def expose(
     """The picture [H, W, 3] (0..255, lit) as the camera gives it."""
     height, width = picture.shape[:2]
     scale = width / 512
-    picture = picture * (sensor.gain * _vignette(height, width, round(sensor.vignette, 2)))
-    picture = 127.0 + (picture - 127.0) * np.float32(sensor.contrast)
-    grey = picture.mean(axis=2, keepdims=True)
-    picture = grey + (picture - grey) * np.float32(sensor.saturation)
+    picture = picture * _vignette(height, width, round(sensor.vignette, 2))
+    picture = cv2.transform(picture, _colour_matrix(sensor))
     if climate.rain or climate.flakes:
         picture += _falling(height, width, climate, rng)[..., None]
     if sensor.blur_pixels:
@@ -71,11 +68,17 @@ def expose(
     return seen
 
 
+def _colour_matrix(sensor: Sensor) -> NDArray[np.float64]:
+    """Gain, contrast around middle grey and saturation as one affine map of colours.  [3, 4]"""
+    saturate = np.full((3, 3), (1 - sensor.saturation) / 3) + np.eye(3) * sensor.saturation
+    return np.column_stack([sensor.contrast * saturate * sensor.gain, np.full(3, 127.0 * (1 - sensor.contrast))])
+
+
 @cache
 def _vignette(height: int, width: int, strength: float) -> NDArray[np.float32]:
     down = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     across = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-    return np.asarray(1.0 - strength * (down**2 + across**2) / 2, np.float32)[..., None]
+    return np.repeat(np.asarray(1.0 - strength * (down**2 + across**2) / 2, np.float32)[..., None], 3, axis=2)
 
 
 def _falling(height: int, width: int, climate: Climate, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ details and are painted right after it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,8 +61,8 @@ class MeshBuilder:
 
     def face(self, points: Floats, colour: Colour, *, glow: float = 0.0) -> None:
         """An outer face [n, 3]; its normal is turned away from the middle of the solid."""
-        normal = _newell(points)
-        if normal @ (points.mean(axis=0) - self._middle) < 0:
+        normal, centre = _normal_and_centre(points)
+        if normal @ (centre - self._middle) < 0:
             normal = -normal
         self._add(points, normal, colour, glow=glow, parent=len(self._points), finest=0.0)
 
@@ -83,15 +83,18 @@ class MeshBuilder:
         solids = np.array(self._solids)
         vertices = np.concatenate(points)
         low, high = vertices.min(axis=0), vertices.max(axis=0)
-        spans = np.array([
-            _span(points[i] for i in range(len(points)) if self._solids[i] == solid)
-            for solid in range(len(self._levels))
-        ])  # fmt: skip
+        counts = np.array([len(face) for face in points])
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        owners = np.repeat(solids, counts)
+        spans = np.empty((len(self._levels), 2))
+        for solid in range(len(self._levels)):
+            along = vertices[owners == solid, 0]
+            spans[solid] = along.min(), along.max()
         return Mesh(
             vertices=vertices,
-            starts=tuple(np.cumsum([0, *(len(face) for face in points)]).tolist()),
+            starts=tuple(starts.tolist()),
             normals=np.array(self._normals),
-            centres=np.array([face.mean(axis=0) for face in points]),
+            centres=np.add.reduceat(vertices, starts[:-1]) / counts[:, None],
             albedo=np.array(self._albedo, float),
             glow=np.array(self._glow),
             parents=np.array(self._parents),
@@ -144,13 +147,19 @@ def upright_disc(x: float, y: float, z: float, radius: float, *, corners: int = 
     return np.stack([x + radius * np.cos(angle), np.full(corners, y), z + radius * np.sin(angle)], axis=1)
 
 
-def _newell(points: Floats) -> Floats:
-    """Unit normal of a polygon, convex or not (Newell's method)."""
-    normal = np.cross(points, np.roll(points, -1, axis=0)).sum(axis=0)
-    unit: Floats = normal / max(float(np.linalg.norm(normal)), 1e-12)
-    return unit
+def _normal_and_centre(points: Floats) -> tuple[Floats, Floats]:
+    """Unit normal of a polygon, convex or not (Newell's method), and the mean of its corners.
 
-
-def _span(faces: Iterable[Floats]) -> tuple[float, float]:
-    along = np.concatenate([face[:, 0] for face in faces])
-    return float(along.min()), float(along.max())
+    In plain arithmetic: for four corners that is several times faster than by array operations.
+    """
+    corners = points.tolist()
+    nx = ny = nz = sx = sy = sz = 0.0
+    x0, y0, z0 = corners[-1]
+    for x1, y1, z1 in corners:
+        nx += (y0 - y1) * (z0 + z1)
+        ny += (z0 - z1) * (x0 + x1)
+        nz += (x0 - x1) * (y0 + y1)
+        sx, sy, sz = sx + x1, sy + y1, sz + z1
+        x0, y0, z0 = x1, y1, z1
+    length = max((nx * nx + ny * ny + nz * nz) ** 0.5, 1e-12)
+    return np.array([nx / length, ny / length, nz / length]), np.array([sx, sy, sz]) / len(corners)

@@ -38,9 +38,9 @@ def draw_crowd(rng: np.random.Generator) -> Crowd:
     """Sparse, ordinary and crowded scenes."""
     level = float(rng.choice((0.45, 1.0, 1.6), p=(0.25, 0.5, 0.25)))
     return Crowd(
-        vehicles=int(rng.poisson(3.6 * level)) + 1,
-        cyclists=int(rng.poisson(2.0 * level)),
-        walkers=int(rng.poisson(4.5 * level)),
+        vehicles=int(rng.poisson(3.8 * level)) + 1,
+        cyclists=int(rng.poisson(2.9 * level)),
+        walkers=int(rng.poisson(4.8 * level)),
         standers=int(rng.poisson(1.3 * level)),
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from stages.models.world.camera import NEAR_METRES, Camera, Floats, clip_near
+from stages.models.world.camera import NEAR_METRES, Camera, Floats, clip_frustum
 from stages.models.world.canvas import Canvas
 from stages.models.world.climate import Climate
 from stages.models.world.solids import Mesh
@@ -24,6 +24,7 @@ class View:
         self.lamps = lamps  # [L, 3] heads of the lamps that are on
         self.rotation = camera.rotation
         self.origin = camera.position
+        self._slope = (2.0 * camera.width / camera.focal, 2.0 * camera.height / camera.focal)
 
     def to_camera(self, points: Floats) -> Floats:
         """World points [..., 3] in camera axes."""
@@ -31,8 +32,8 @@ class View:
         return turned
 
     def outline(self, points: Floats) -> Floats:
-        """A world polygon [n, 3] in pixels [m, 2], cut at the near plane; empty where it lies behind."""
-        clipped = clip_near(self.to_camera(points))
+        """A world polygon [n, 3] in pixels [m, 2], cut a good way outside the picture; empty where nothing is left."""
+        clipped = clip_frustum(self.to_camera(points), slope=self._slope)
         return self.camera.to_pixels(clipped) if len(clipped) > 2 else np.empty((0, 2))
 
     def polygon(self, points: Floats, colour: Sequence[float], index: int) -> None:
@@ -47,7 +48,7 @@ class View:
             return np.zeros(3)
         squared = ((self.lamps[:, :2] - place[:2]) ** 2).sum(axis=1)
         share = float((1.0 / (1.0 + squared / _LAMP_REACH_METRES**2) ** 2).sum())
-        return min(share, 1.4) * np.array([0.62, 0.50, 0.34])
+        return min(share, 0.9) * np.array([0.62, 0.50, 0.34])
 
     def lit(self, albedo: Floats, normals: Floats, place: Floats, *, sunny: float = 1.0) -> Floats:
         """Colours [n, 3] of surfaces with these normals [n, 3] (or one [3]) at a place; fog not yet in front."""
@@ -76,7 +77,7 @@ class View:
         if not len(faces):
             return
         colours = self.lit(mesh.albedo, mesh.normals @ turn, place, sunny=sunny)
-        colours += (mesh.albedo - colours) * mesh.glow[:, None]
+        colours += (mesh.albedo / self.climate.exposure - colours) * mesh.glow[:, None]
         colours = self.veiled(colours, depth)
         self._faces(mesh, points, faces[_order(mesh, faces, eye)], colours, index)
 
@@ -88,7 +89,7 @@ class View:
                 self.canvas.fill([fixed[mesh.starts[face] : mesh.starts[face + 1]]], paints[face], index)
             return
         for face in faces.tolist():
-            clipped = clip_near(points[mesh.starts[face] : mesh.starts[face + 1]])
+            clipped = clip_frustum(points[mesh.starts[face] : mesh.starts[face + 1]], slope=self._slope)
             if len(clipped) > 2:
                 self.canvas.polygon(self.camera.to_pixels(clipped), paints[face], index)
 

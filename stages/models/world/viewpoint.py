@@ -104,17 +104,27 @@ def _beside_traffic(middle: Floats, ground: Floats, half_width: float, reach: fl
     return np.array([middle[0] + (edge if aside >= 0 else -edge), ground[1]])
 
 
-def in_the_way(plot: Plot, viewpoint: Viewpoint, *, until: float) -> bool:
-    """Whether a plot would stand on the camera or between it and the first part (`until`, 0..1) of what it looks at."""
-    eye = viewpoint.position[:2]
-    look = viewpoint.focus - eye
-    aside = np.array([look[1], -look[0]]) * 0.45
-    shares = np.linspace(0.0, until, 7)[:, None]
-    spots = np.concatenate([eye + shares * (look + way * aside) for way in (-1.0, -0.5, 0.0, 0.5, 1.0)])
-    if np.any(viewpoint.velocity):
-        spots = np.concatenate([spots, eye + np.linspace(0, 25, 10)[:, None] * viewpoint.velocity])
-    corners = plot_corners(plot)
-    edges = np.roll(corners, -1, axis=0) - corners
-    normals = np.stack([edges[:, 1], -edges[:, 0]], axis=1) / np.linalg.norm(edges, axis=1, keepdims=True)
-    beyond = (spots @ normals.T - (normals * corners).sum(axis=1)).max(axis=1)
-    return bool((beyond < min(_CLEAR_METRES, 0.2 * float(np.hypot(*look)))).any())
+class Clearing:
+    """What must stay free in front of a camera."""
+
+    def __init__(self, viewpoint: Viewpoint) -> None:
+        self.focus = viewpoint.focus
+        self._eye = viewpoint.position[:2]
+        self._look = viewpoint.focus - self._eye
+        self._aside = np.array([self._look[1], -self._look[0]]) * 0.45
+        self._room = min(_CLEAR_METRES, 0.2 * float(np.hypot(*self._look)))
+        self._drive = self._eye + np.linspace(0, 25, 10)[:, None] * viewpoint.velocity
+
+    def refuses(self, plot: Plot, *, until: float) -> bool:
+        """Whether a plot would stand on the camera or between it and the first part (`until`, 0..1) of its view."""
+        if float(np.hypot(*(plot.centre - self._eye))) > 30.0 + float(np.hypot(*self._look)):
+            return False
+        shares = np.linspace(0.0, until, 7)[:, None, None]
+        fan = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])[:, None]
+        wedge = self._eye + shares * (self._look + fan * self._aside)
+        spots = np.concatenate([wedge.reshape(-1, 2), self._drive])
+        corners = plot_corners(plot)
+        edges = np.roll(corners, -1, axis=0) - corners
+        normals = np.stack([edges[:, 1], -edges[:, 0]], axis=1) / np.hypot(edges[:, 0], edges[:, 1])[:, None]
+        beyond = (spots @ normals.T - (normals * corners).sum(axis=1)).max(axis=1)
+        return bool((beyond < self._room).any())
