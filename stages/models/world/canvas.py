@@ -64,21 +64,21 @@ class Canvas:
             self.polygon(points, colour, index)
             region[..., :3] = cv2.addWeighted(before, 1 - share, region, share, 0)[..., :3]
 
-    def sprite(
-        self, colours: NDArray[np.uint8], mask: NDArray[np.uint8], box: tuple[float, float, float, float], index: int
-    ) -> None:
-        """Pastes a picture [h, w, 3] where its mask [h, w] is 255, stretched to a box (xyxy, pixels)."""
-        left, top, right, bottom = (round(edge * self.supersample) for edge in box)
+    def sprite(self, samples: NDArray[np.uint8], box: tuple[float, float, float, float]) -> None:
+        """Pastes a picture [h, w, 4] where its index is not 0, stretched to a box (xyxy, pixels)."""
+        left, top, right, bottom = (edge * self.supersample for edge in box)
         rows, columns = self.samples.shape[:2]
-        low_x, low_y, high_x, high_y = max(left, 0), max(top, 0), min(right, columns), min(bottom, rows)
-        if high_x <= low_x or high_y <= low_y or right - left > 4 * columns or bottom - top > 4 * rows:
+        low_x, low_y = max(int(left), 0), max(int(top), 0)
+        high_x, high_y = min(int(right) + 1, columns), min(int(bottom) + 1, rows)
+        if high_x <= low_x or high_y <= low_y:
             return
         # Only the part inside the canvas is stretched: a tree beside the camera may be far larger than the picture.
-        across = (np.arange(low_x, high_x) - left) * mask.shape[1] // (right - left)
-        down = (np.arange(low_y, high_y) - top) * mask.shape[0] // (bottom - top)
-        stretched = np.dstack([colours, np.full(mask.shape, index, np.uint8)])[down[:, None], across]
-        region = self.samples[low_y:high_y, low_x:high_x]
-        cv2.copyTo(stretched, mask[down[:, None], across], region)
+        across, down = samples.shape[1] / (right - left), samples.shape[0] / (bottom - top)
+        to_source = np.array([[across, 0, (low_x - left) * across], [0, down, (low_y - top) * down]])
+        stretched = cv2.warpAffine(
+            samples, to_source, (high_x - low_x, high_y - low_y), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        )
+        cv2.copyTo(stretched, cv2.extractChannel(stretched, 3), self.samples[low_y:high_y, low_x:high_x])
 
     def many(self, outlines: Sequence[NDArray[np.int32]], colour: Sequence[float], index: int) -> None:
         """Fills convex outlines that `fixed` has made, which may overlap."""

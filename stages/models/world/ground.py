@@ -23,6 +23,7 @@ GRASS: Final = 6  # index on the canvas of land that is green; it counts as vege
 _GROUND_INDICES: Final = (ROAD, PAVEMENT, GRASS)
 _LAND_METRES = 320.0
 _TILE_METRES = 14.0
+_LAMPS_WITHIN_METRES = 90.0
 _SHADOW_SOFTNESS_PIXELS = 3
 _UP: Final = np.array([0.0, 0.0, 1.0])
 _SNOW: Final = np.array([232.0, 236.0, 242.0])
@@ -276,13 +277,11 @@ def _lamp_gain(view: View, top: int, depth: NDArray[np.float32], headlights: NDA
     east = view.origin[0] + small * (turn[0, 0] * across[None] + turn[1, 0] * down[:, None] + turn[2, 0])
     north = view.origin[1] + small * (turn[0, 1] * across[None] + turn[1, 1] * down[:, None] + turn[2, 1])
     light = np.zeros_like(small)
-    for head in view.lamps:
+    for head in view.lamps[np.hypot(*(view.lamps[:, :2] - view.origin[:2]).T) < _LAMPS_WITHIN_METRES]:
         light += 1.0 / (1.0 + ((east - head[0]) ** 2 + (north - head[1]) ** 2) / 36.0) ** 2
     light = cv2.resize(light, (camera.width, camera.height - top), interpolation=cv2.INTER_LINEAR)
     ambient = max(float(view.climate.ambient_gain.mean()), 0.05)
     beams = cv2.blur(headlights, (5, 5)).astype(np.float32) / 255.0
-    warm = np.array([0.62, 0.50, 0.34], np.float32) / ambient
-    white = np.array([0.60, 0.58, 0.50], np.float32) / ambient
-    gain: NDArray[np.float32] = 1.0 + np.minimum(light, 0.85)[..., None] * warm + beams[..., None] * white
-    return gain
-
+    light = np.minimum(light, 0.85)
+    warm, white = (0.62 / ambient, 0.50 / ambient, 0.34 / ambient), (0.60 / ambient, 0.58 / ambient, 0.50 / ambient)
+    return np.asarray(cv2.merge([1.0 + light * w + beams * b for w, b in zip(warm, white, strict=True)]), np.float32)

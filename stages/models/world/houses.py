@@ -122,10 +122,13 @@ def _paint_wall(view: View, house: House, start: Floats, end: Floats, normal: Fl
         return
     depth = max(float(points[:, 2].mean()), 2.0)
 
-    def shade(colour: Colour | Floats, gain: float = 1.0) -> list[float]:
-        lit = view.lit(np.array(colour) * gain, normal, place)
-        shaded: list[float] = view.veiled(lit, depth).tolist()
-        return shaded
+    veil = float(view.climate.veil(np.array(depth)))
+    light = view.lit(np.ones(3), normal, place) * (1 - veil)
+    fog = view.climate.horizon * veil
+
+    def shade(colour: Colour | Floats, brightness: float = 1.0) -> list[float]:
+        red, green, blue = (min(float(c) * brightness * l + f, 255.0) for c, l, f in zip(colour, light, fog, strict=True))
+        return [red, green, blue]
 
     view.polygon(outline, shade(house.wall), BUILDING)
     if view.camera.focal * house.height / depth < _FINEST_PIXELS:

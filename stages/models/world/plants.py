@@ -26,8 +26,7 @@ _BARK: Final[Colour] = (84.0, 68.0, 54.0)
 class Foliage:
     """A crown as a picture: how bright it is, and where there are leaves."""
 
-    brightness: NDArray[np.uint8]  # [n, n] 128 is 1
-    mask: NDArray[np.uint8]  # [n, n] 0 or 255
+    brightness: NDArray[np.uint8]  # [n, n] 128 is 1, 0 is where there are no leaves
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,8 +63,12 @@ class Tree:
         box = (middle[0] - half, middle[1] - tall, middle[0] + half, middle[1] + tall)
         veil = float(view.climate.veil(np.array(depth)))
         fog = view.climate.horizon * veil
-        shades = np.clip(_BRIGHTNESS[:, None] * (leaves - fog) + fog, 0, 255).astype(np.uint8)
-        view.canvas.sprite(shades[self.foliage.brightness], self.foliage.mask, box, VEGETATION)
+        paints = np.empty((256, 4), np.uint8)
+        paints[:, :3] = np.clip(_BRIGHTNESS[:, None] * (leaves - fog) + fog, 0, 255)
+        paints[:, 3] = VEGETATION
+        paints[0] = 0
+        samples = np.take(paints.view(np.uint32)[:, 0], self.foliage.brightness)  # all four channels at once
+        view.canvas.sprite(samples.view(np.uint8).reshape(*samples.shape, 4), box)
 
 
 _SHAPES: Final[dict[str, tuple[float, float, float, float]]] = {
@@ -91,8 +94,8 @@ def draw_foliage(rng: np.random.Generator, family: str) -> Foliage:
     distance = roundness * ball + (1 - roundness) * cone**2
     leafy = distance + 0.17 * rough + 0.13 * fine < 0.78
     brightness = 1.0 + 0.13 * rough + 0.10 * fine + 0.24 * up - 0.10 * across
-    mask = (leafy * 255).astype(np.uint8)
-    return Foliage(np.clip(128 * brightness, 40, 220).astype(np.uint8), cv2.medianBlur(mask, 3))
+    mask = cv2.medianBlur((leafy * 255).astype(np.uint8), 3)
+    return Foliage(np.where(mask > 0, np.clip(128 * brightness, 40, 220), 0).astype(np.uint8))
 
 
 def draw_tree(rng: np.random.Generator, catalogue: Catalogue, family: str, foliage: Foliage, spot: Floats) -> Tree:

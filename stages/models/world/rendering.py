@@ -79,7 +79,8 @@ def _worth_painting(view: View, actor: Actor) -> bool:
 def _paint_standing(view: View, scene: Scene, traffic: Traffic, actors: list[Actor]) -> list[_Painted]:
     """Paints all that stands on the ground; the n-th thing has canvas index `_FIRST_THING` + n."""
     standing: list[Still | Actor] = [*scene.stills, *actors]
-    footprints = np.array([each.footprint() for each in standing]).reshape(-1, 4, 2)
+    moving = np.array([actor.footprint() for actor in actors]).reshape(-1, 4, 2)
+    footprints = np.concatenate([scene.footprints, moving])
     heights = np.array([float(each.size[2]) if isinstance(each, Actor) else _STILL_HEIGHT_METRES for each in standing])
     boxes, seen = _picture_boxes(view, footprints, heights)
     rows = np.flatnonzero(seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,7 +25,7 @@ _FURNITURE_METRES = 45.0  # from what the camera looks at; farther off nobody wo
 Still = House | Tree | Fixture | Lamp | TrafficLight
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Scene:
     """What does not move."""
 
@@ -40,9 +41,14 @@ class Scene:
     lights: tuple[TrafficLight, ...]
     shades: list[Floats]  # outlines on the ground of what the houses keep the sun from
 
-    @property
+    @cached_property
     def stills(self) -> tuple[Still, ...]:
         return (*self.houses, *self.trees, *self.fixtures, *self.lamps, *self.lights)
+
+    @cached_property
+    def footprints(self) -> Floats:
+        """Of the stills.  [n, 4, 2]"""
+        return np.array([still.footprint() for still in self.stills]).reshape(-1, 4, 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from stages.models.world.climate import Climate
 from stages.models.world.solids import Mesh
 
 _LAMP_REACH_METRES = 6.5
-_UP = np.array([0.0, 0.0, 1.0])
+_WITHIN_PIXELS = 8_000.0  # polygons that reach no farther need no cutting
 
 
 class View:
@@ -33,7 +33,12 @@ class View:
 
     def outline(self, points: Floats) -> Floats:
         """A world polygon [n, 3] in pixels [m, 2], cut a good way outside the picture; empty where nothing is left."""
-        clipped = clip_frustum(self.to_camera(points), slope=self._slope)
+        seen = self.to_camera(points)
+        if seen[:, 2].min() >= NEAR_METRES:
+            pixels = self.camera.to_pixels(seen)
+            if abs(pixels).max() < _WITHIN_PIXELS:
+                return pixels
+        clipped = clip_frustum(seen, slope=self._slope)
         return self.camera.to_pixels(clipped) if len(clipped) > 2 else np.empty((0, 2))
 
     def polygon(self, points: Floats, colour: Sequence[float], index: int) -> None:
@@ -47,6 +52,8 @@ class View:
         if not len(self.lamps):
             return np.zeros(3)
         squared = ((self.lamps[:, :2] - place[:2]) ** 2).sum(axis=1)
+        if squared.min() > 30 * _LAMP_REACH_METRES**2:
+            return np.zeros(3)
         share = float((1.0 / (1.0 + squared / _LAMP_REACH_METRES**2) ** 2).sum())
         return min(share, 0.9) * np.array([0.62, 0.50, 0.34])
 
