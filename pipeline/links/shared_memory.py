@@ -14,6 +14,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +86,11 @@ class Ring:
         if self._taken[slot.index] == slot.generation:
             self._released[slot.index] = slot.generation
             os.eventfd_write(self.freed, 1)
+
+    def clear_freed(self) -> None:
+        """Forget releases so far; a writer that waits calls this before it looks, so that none is missed."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.freed)
 
     def reclaim(self) -> None:
         """Take every slot back, for the writer, once nobody who held one is expected to return it."""

@@ -1,0 +1,89 @@
+"""A worker process: ``python -m pipeline.worker``, started by the supervisor and by nobody else.
+
+Its standard input is a socket to the supervisor, over which come the configuration and the shared memory: nothing that
+matters stands in its arguments, and when the socket ends, so does the worker.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+
+from pipeline.board import Board, Phase
+from pipeline.errors import EveryframeError
+from pipeline.links.shared_memory import Geometry, Ring
+from pipeline.workers.bench import Bench, Liveness
+from pipeline.workers.control import Control
+from pipeline.workers.messages import Failed
+
+ROLES = {
+    "camera": "pipeline.workers.camera",
+    "vision": "pipeline.workers.vision",
+    "publisher": "pipeline.workers.publisher",
+}
+STARTING_SECONDS = 60.0
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Be a worker until told to stop; the exit status."""
+    control = Control(_adopt_standard_input())
+    _outlive_signals()
+    spec, board_memory, rings = control.handover()
+    if spec.role != "publisher":
+        _end_with_parent()  # a publisher may still close its files when the socket ends
+    sources = spec.config.source_configs
+    board = Board(board_memory, workers=2 + len(sources), sources=len(sources))
+    liveness = Liveness(board.workers[spec.cells])
+    liveness.stamp(Phase.STARTING, STARTING_SECONDS)
+    bench = Bench(
+        spec=spec,
+        control=control,
+        board=board,
+        liveness=liveness,
+        rings={
+            i: Ring(memory, freed, Geometry.of(slots=spec.slots, max_pixels=sources[i].max_pixels))
+            for i, (memory, freed) in rings.items()
+        },
+    )
+    try:
+        run: Callable[[Bench], None] = import_module(ROLES[spec.role]).run
+        run(bench)
+    except EveryframeError as exc:
+        control.report(Failed(error=type(exc).__name__, message=str(exc)))
+        return 1
+    except Exception as exc:  # noqa: BLE001 - whatever it is, the supervisor must hear of it
+        trace = traceback.format_exc() if spec.debug else ""
+        control.report(Failed(error="", message=f"{type(exc).__name__}: {exc}", traceback=trace))
+        return 1
+    return 0
+
+
+def _adopt_standard_input() -> socket.socket:
+    """The socket that came as standard input, moved away so that no library reads from it."""
+    channel = socket.socket(fileno=os.dup(sys.stdin.fileno()))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, sys.stdin.fileno())
+    os.close(nothing)
+    return channel
+
+
+def _outlive_signals() -> None:
+    """A terminal's Ctrl-C and a service manager's SIGTERM reach every process: the supervisor answers for all."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process with the supervisor, even where it hangs and cannot see the socket end."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

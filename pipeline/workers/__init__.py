@@ -1,0 +1,1 @@
+"""What each kind of worker does: camera, vision, publisher. `pipeline.worker` is the process around them."""

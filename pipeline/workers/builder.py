@@ -1,0 +1,64 @@
+"""What a worker asks the builder for. `pipeline.build` is the builder; a test names a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from pipeline.config import PipelineConfig, PublishConfig, SourceConfig
+from pipeline.messages import Gap, SourceStatus
+from pipeline.stage import Reader, Sink
+
+if TYPE_CHECKING:
+    from pipeline.graph import Graph
+
+DEFAULT_BUILDER = "pipeline.build"
+
+
+class ResultPublisher(Protocol):
+    """The publishing socket: `stages.publish.zeromq.ZeroMQPublisher`."""
+
+    @property
+    def address(self) -> str:
+        """Where to subscribe."""
+
+    @property
+    def socket(self) -> Any:
+        """To wait on: readable where `poll` has something to do."""
+
+    def publish_result(self, source_id: str, payload: bytes, *, gap_before: int) -> None:
+        """Send a result that is coded as of kind `all`."""
+
+    def publish_gap(self, gap: Gap) -> None:
+        """Send a gap in every kind's stream."""
+
+    def publish_status(self, status: SourceStatus) -> None:
+        """Send a status."""
+
+    def poll(self) -> None:
+        """Take note of subscriptions."""
+
+    def close(self) -> None:
+        """Give what was sent a moment to leave."""
+
+
+class Builder(Protocol):
+    """A module with these functions."""
+
+    def open_source(self, source: SourceConfig, *, next_epoch: Callable[[], int]) -> Reader:
+        """Open a camera or file. Raises `SourceError`."""
+
+    def build_graph(self, config: PipelineConfig) -> Graph:
+        """The chain of stages, networks loaded. Raises `ModelError`."""
+
+    def build_sinks(self, config: PipelineConfig) -> list[Sink]:
+        """The files a run writes. Raises `SinkError`."""
+
+    def build_publisher(self, config: PublishConfig) -> ResultPublisher | None:
+        """The publishing socket; None where nothing is to be published. Raises `ConfigError`, `SinkError`."""
+
+
+def load_builder(module: str) -> Builder:
+    """The builder of that name."""
+    return cast(Builder, import_module(module))

@@ -1,0 +1,116 @@
+"""How results and losses leave the vision worker: coded, in order, each accounted for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import zmq
+
+from pipeline.batching import Waiting, frames_of
+from pipeline.board import SourceCells, changing
+from pipeline.links.shared_memory import Ring
+from pipeline.links.zeromq import SendingEnd
+from pipeline.workers.inbound import Entry
+from pipeline.workers.messages import Analysed, Descriptor, FromVision, Lost, encode, message_of
+
+LINK_MESSAGES = 32  # on their way to the publisher before it holds the vision worker back
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parcel:
+    """A message for the publisher."""
+
+    parts: list[bytes]
+    spoken: list[tuple[int, int, int]]  # source, epoch, frames
+
+
+class Parcels:
+    """The sending end of the link to the publisher, and what waits for room on it."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        outlet: str,
+        *,
+        source_ids: Sequence[str],
+        cells: Sequence[SourceCells],
+        rings: Mapping[int, Ring],
+        hand_on_pictures: bool,
+    ) -> None:
+        """`hand_on_pictures`: a sink draws, so the publisher gives the slots back."""
+        self._context = context
+        self._index = {source_id: i for i, source_id in enumerate(source_ids)}
+        self._cells, self._rings = cells, rings
+        self._hand_on_pictures = hand_on_pictures
+        self._waiting: deque[Parcel] = deque()
+        self._link = SendingEnd(context, outlet, capacity=LINK_MESSAGES)
+
+    @property
+    def socket(self) -> zmq.Socket[bytes]:
+        """To wait on for room."""
+        return self._link.socket
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the publisher has not taken all there is."""
+        return bool(self._waiting)
+
+    def reroute(self, outlet: str) -> None:
+        """Send to another publisher from now on."""
+        self._link.close()
+        self._link = SendingEnd(self._context, outlet, capacity=LINK_MESSAGES)
+
+    def pack(self, entries: Sequence[Entry], payloads: Mapping[tuple[str, int, int], bytes]) -> None:
+        """Send what became of these entries; a frame without a payload is lost. Gives back their slots."""
+        messages: list[FromVision] = []
+        parts: list[bytes] = [b""]
+        for entry in entries:
+            if not isinstance(entry, Waiting):
+                messages.append(message_of(entry, self._index[entry.source_id]))
+                continue
+            message, payload = self._fate(entry, payloads)
+            messages.append(message)
+            parts += [payload] if payload is not None else []
+        parts[0] = encode(messages)
+        spoken = [(self._index[entry.source_id], *_spoken_of(entry)) for entry in entries]
+        self._waiting.append(Parcel(parts, spoken))
+        self.send()
+
+    def send(self) -> None:
+        """Send what waits, as far as there is room."""
+        while self._waiting and self._link.send(self._waiting[0].parts):
+            for source, epoch, frames in self._waiting.popleft().spoken:
+                cells = self._cells[source]
+                row = cells.row(epoch)
+                if row is not None and frames:
+                    with changing(cells.vision):
+                        row.vision_held -= frames
+                        row.vision_sent += frames
+
+    def close(self, flush_seconds: float) -> None:
+        """Give what was sent up to so long to leave."""
+        self._link.flush(flush_seconds)
+
+    def _fate(
+        self, entry: Waiting[Descriptor], payloads: Mapping[tuple[str, int, int], bytes]
+    ) -> tuple[FromVision, bytes | None]:
+        at = entry.frame
+        ring = self._rings[at.source]
+        payload = payloads.get((entry.source_id, at.epoch, at.seq))
+        if not ring.is_current(at.taken):
+            # The camera worker was replaced and took its slots back: what was analysed may be another picture.
+            return Lost(at.source, at.epoch, at.seq, at.seq, "worker_restart"), None
+        if payload is None:
+            ring.release(at.taken)
+            return Lost(at.source, at.epoch, at.seq, at.seq, "inference_error"), None
+        if not self._hand_on_pictures:
+            ring.release(at.taken)
+        picture = at if self._hand_on_pictures else None
+        return Analysed(at.source, at.epoch, at.seq, at.arrival_ns, picture), payload
+
+
+def _spoken_of(entry: Entry) -> tuple[int, int]:
+    """The epoch of an entry, and the frames it speaks of."""
+    return (entry.frame.epoch, 1) if isinstance(entry, Waiting) else (entry.epoch, frames_of(entry))

@@ -1,0 +1,162 @@
+"""One source as the publisher sees it: what is due to be said of its frames, in order, and written down before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline.board import EpochRow, SourceCells, changing
+from pipeline.ledger import SourceLedger
+from pipeline.messages import Gap, GapReason
+from pipeline.workers.messages import Abandoned, Analysed, Ended, Lost
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is to be published now: these gaps, then the result if there is one."""
+
+    gaps: tuple[Gap, ...] = ()
+    result: bool = False
+    gap_before: int = 0
+
+
+class Stream:
+    """A source's frames, settled on the board.
+
+    Every method that gives something `Due` has written it down as settled. `sent` says that it went out. A publisher
+    that finds on the board something settled and not known to have gone out declares it lost: nothing is ever
+    published twice.
+    """
+
+    def __init__(self, source_id: str, cells: SourceCells) -> None:
+        self._cells = cells
+        self._counts = cells.publisher
+        self._ledger = SourceLedger(source_id, cells.publisher)
+        self._final = False
+        self._abandoned: tuple[int, Abandoned] | None = None  # the newest epoch of then
+
+    @property
+    def ended(self) -> bool:
+        """Whether every frame is settled and no more will come."""
+        return bool(self._counts.ended)
+
+    def resume(self) -> Due:
+        """What an earlier publisher was just publishing when it was ended."""
+        counts = self._counts
+        if not counts.sending_epoch:
+            return Due()
+        with changing(counts):
+            if counts.sending_result:
+                self._ledger.unsettle()
+                counts.sending_result = 0
+        return Due(
+            (
+                Gap(
+                    self._ledger.source_id,
+                    counts.sending_epoch,
+                    counts.sending_first,
+                    counts.sending_last,
+                    "worker_restart",
+                ),
+            )
+        )
+
+    def result(self, message: Analysed) -> Due | None:
+        """A result has come; None where it is fenced off."""
+        with changing(self._counts):
+            self._take(message.epoch, 1)
+            settled = self._ledger.result(message.epoch, message.seq)
+            if settled is None:
+                return None
+            due = Due(settled.gaps, result=True, gap_before=settled.gap_before)
+            self._sending(due, epoch=message.epoch, last=message.seq)
+        return due
+
+    def lost(self, message: Lost) -> Due:
+        """Frames are lost."""
+        with changing(self._counts):
+            self._take(message.epoch, message.count)
+            gaps = self._ledger.lost(message.epoch, message.first_seq, message.last_seq, message.reason)
+            due = Due(gaps)
+            self._sending(due, epoch=message.epoch, last=message.last_seq)
+        return due
+
+    def before(self, epoch: int) -> Iterator[Due]:
+        """What is to be said before anything of this epoch: earlier ones have come to their end."""
+        for row in self._cells.open_rows:
+            if row.epoch < epoch:
+                yield self._close(row, "worker_restart")
+
+    def end(self, message: Ended) -> Due:
+        """An epoch has come to its end."""
+        self._final |= message.final
+        row = self._cells.row(message.epoch)
+        due = Due() if row is None else self._close(row, message.reason)
+        self._note_end()
+        return due
+
+    def news(self, *, final: bool) -> None:
+        """The camera worker has told how its source does."""
+        self._final |= final
+        self._note_end()
+
+    def abandon(self, message: Abandoned) -> None:
+        """Nothing more will be said of the epochs that are open now, except by the vision worker of what it has."""
+        self._abandoned = (max((row.epoch for row in self._cells.open_rows), default=0), message)
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether `close_abandoned` has something to do."""
+        return self._abandoned is not None
+
+    def close_abandoned(self) -> Iterator[Due]:
+        """Close abandoned epochs of which the vision worker holds nothing; asked when nothing has come for a while."""
+        if self._abandoned is None:
+            return
+        newest, message = self._abandoned
+        rows = [row for row in self._cells.open_rows if row.epoch <= newest]
+        if message.in_vision and any(row.vision_held for row in rows):
+            return
+        self._abandoned = None
+        yield from (self._close(row, message.reason) for row in rows)
+        self._final |= message.final
+        self._note_end()
+
+    def close_all(self, reason: GapReason) -> Iterator[Due]:
+        """Close every epoch: nothing more will come of anything."""
+        yield from (self._close(row, reason) for row in self._cells.open_rows)
+        self._note_end()
+
+    def sent(self) -> None:
+        """What was due has gone out."""
+        self._counts.sending_epoch = 0
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether all that the vision worker said it sent has come."""
+        return all(row.publisher_taken >= row.vision_sent for row in self._cells.open_rows)
+
+    def _take(self, epoch: int, frames: int) -> None:
+        row = self._cells.row(epoch)
+        if row is not None:
+            row.publisher_taken += frames
+
+    def _close(self, row: EpochRow, reason: GapReason) -> Due:
+        with changing(self._counts):
+            due = Due(self._ledger.close(row.epoch, row.captured, reason))
+            self._counts.closed_captured += row.captured
+            row.closed = 1
+            self._sending(due, epoch=row.epoch, last=row.captured - 1)
+        return due
+
+    def _sending(self, due: Due, *, epoch: int, last: int) -> None:
+        if not due.gaps and not due.result:
+            return
+        counts = self._counts
+        counts.sending_first = due.gaps[0].first_seq if due.gaps else last
+        counts.sending_last, counts.sending_result = last, int(due.result)
+        counts.sending_epoch = epoch
+
+    def _note_end(self) -> None:
+        if self._final and not self._cells.open_rows:
+            self._counts.ended = 1

@@ -1,0 +1,220 @@
+"""The vision worker: frames of all sources through the graph, results and losses on to the publisher, in order.
+
+One thread runs the loop: what came is queued, what is due is submitted to the lanes, what the lanes finished is coded
+and sent. It sleeps until something happens.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import time
+from collections import Counter, deque
+from contextlib import suppress
+from dataclasses import dataclass
+
+import zmq
+
+from pipeline.batching import Batcher, Waiting
+from pipeline.board import Phase
+from pipeline.graph import Completed, Graph, Lanes
+from pipeline.links.zeromq import ReceivingEnd
+from pipeline.messages import Batch, Frame
+from pipeline.wire import encode_result
+from pipeline.workers.bench import Bench
+from pipeline.workers.builder import load_builder
+from pipeline.workers.inbound import Entry, Inbound
+from pipeline.workers.messages import Complaint, Descriptor, Ready, Reroute, Stop
+from pipeline.workers.parcels import Parcels
+
+WAIT_SECONDS = 1.0
+WAIT_DEADLINE_SECONDS = 5.0
+SLOW_FACTOR = 4.0  # a batch may take so many times longer than the slowest yet before the worker counts as hung
+DRAIN_WAIT_SECONDS = 0.02
+DRAIN_QUIET_SECONDS = 0.3  # frames that an ended camera worker announced, and that have not come by then, will not
+FLUSH_SECONDS = 2.0
+_FOR_EVER_NS = 1 << 62
+
+
+def run(bench: Bench) -> None:
+    """Be the vision worker."""
+    bench.liveness.stamp(Phase.LOADING, bench.spec.config.supervisor.load_deadline_seconds)
+    with load_builder(bench.spec.builder).build_graph(bench.spec.config) as graph:
+        # Loading leaves a million objects that stay: the collector need not walk them again and again.
+        gc.collect()
+        gc.freeze()
+        worker = VisionWorker(bench, graph)
+        bench.control.report(Ready(notes=graph.notes))
+        worker.run()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """What goes through the lanes with a batch: its entries in order, and when it was submitted."""
+
+    entries: tuple[Entry, ...]
+    since: float
+
+
+class VisionWorker:
+    """The loop, with everything it holds."""
+
+    def __init__(self, bench: Bench, graph: Graph) -> None:
+        spec, config = bench.spec, bench.spec.config
+        self._control, self._liveness, self._rings = bench.control, bench.liveness, bench.rings
+        self._source_ids = [source.source_id for source in bench.sources]
+        self._batcher: Batcher[Descriptor] = Batcher(
+            max_batch=config.batch.max_batch or 1,
+            max_wait_ns=round(config.batch.max_wait_ms * 1e6),
+            queue_frames=config.batch.queue_frames,
+        )
+        cells = bench.board.sources
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._inlet = ReceivingEnd(self._context, spec.inlet, capacity=spec.slots * len(bench.sources) + 64)
+        self._inbound = Inbound(self._inlet, self._batcher, sources=bench.sources, cells=cells, rings=bench.rings)
+        self._parcels = Parcels(
+            self._context,
+            spec.outlet,
+            source_ids=self._source_ids,
+            cells=cells,
+            rings=bench.rings,
+            hand_on_pictures=config.output.annotate is not None,
+        )
+        self._woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._lanes: Lanes[Work] = Lanes(graph, notify=lambda: os.eventfd_write(self._woken, 1))
+        self._submitted: deque[float] = deque()
+        self._in_lanes: Counter[str] = Counter()
+        self._frame_seconds = config.supervisor.frame_deadline_seconds
+        # The first batches may yet compile something; after them it is known how long one takes.
+        self._allowed_seconds = config.supervisor.load_deadline_seconds
+        self._slowest_seconds = 0.0
+        self._complained = ""
+        self._draining = False
+        self._poller = zmq.Poller()
+        for readable in (self._inlet.socket, self._control, self._woken):
+            self._poller.register(readable, zmq.POLLIN)
+
+    def run(self) -> None:
+        """Work until told to stop and nothing is left, then leave."""
+        busy_at = time.monotonic()
+        while not (self._draining and self._is_done(busy_at)):
+            self._stamp()
+            if self._poll():
+                busy_at = time.monotonic()
+            self._obey()
+            self._inbound.receive_all()
+            for completed in self._lanes.completed():
+                self._settle(completed)
+            self._submit()
+            self._flush_notices()
+            self._parcels.send()
+        self._close()
+
+    def _poll(self) -> bool:
+        """Sleep until something happens; whether something did."""
+        wait = DRAIN_WAIT_SECONDS if self._draining else WAIT_SECONDS
+        due_ns = self._batcher.due_ns() if self._may_submit() else None
+        if due_ns is not None:
+            wait = min(wait, max(0.0, (due_ns - time.monotonic_ns()) / 1e9))
+        outlet = self._parcels.socket if self._parcels.blocked else None
+        if outlet is not None:
+            self._poller.register(outlet, zmq.POLLOUT)
+        events = self._poller.poll(math.ceil(wait * 1000))
+        if outlet is not None:
+            self._poller.unregister(outlet)
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._woken)
+        return bool(events)
+
+    def _obey(self) -> None:
+        for order in self._control.orders():
+            if isinstance(order, Stop):
+                self._draining = True
+            elif isinstance(order, Reroute):
+                self._parcels.reroute(order.outlet)
+
+    def _may_submit(self) -> bool:
+        # A publisher that takes no more holds back the whole: frames wait, or are lost, where that is accounted for.
+        return self._lanes.free > 0 and not self._parcels.blocked
+
+    def _submit(self) -> None:
+        while self._may_submit():
+            entries = self._batcher.take(now_ns=_FOR_EVER_NS if self._draining else time.monotonic_ns())
+            if not entries:
+                return
+            waiting = [entry for entry in entries if isinstance(entry, Waiting)]
+            frames = tuple(frame for entry in waiting if (frame := self._frame(entry)) is not None)
+            if not frames:
+                self._parcels.pack(entries, {})
+                continue
+            since = time.monotonic()
+            self._submitted.append(since)
+            self._in_lanes.update(entry.source_id for entry in waiting)
+            self._lanes.submit(Batch(frames), Work(tuple(entries), since))
+
+    def _frame(self, entry: Waiting[Descriptor]) -> Frame | None:
+        """The frame with its picture; None where its slot was taken back."""
+        at, ring = entry.frame, self._rings[entry.frame.source]
+        if not ring.is_current(at.taken):
+            return None
+        surface = ring.surface(
+            at.taken,
+            pixel_format=at.pixel_format,
+            width=at.width,
+            height=at.height,
+            matrix=at.matrix,
+            value_range=at.value_range,
+        )
+        return at.frame(entry.source_id, surface)
+
+    def _settle(self, completed: Completed[Work]) -> None:
+        """Code what a batch gave, and hand it on."""
+        work = completed.context
+        self._submitted.popleft()
+        self._in_lanes.subtract(entry.source_id for entry in work.entries if isinstance(entry, Waiting))
+        self._learn_pace(time.monotonic() - work.since)
+        payloads: dict[tuple[str, int, int], bytes] = {}
+        try:
+            if completed.error is not None:
+                raise completed.error
+            payloads = {result.identity: encode_result(result, "all") for result in completed.results}
+        except Exception as exc:  # noqa: BLE001 - whatever a stage raises costs its batch, not the run
+            self._complain(exc)
+        self._parcels.pack(work.entries, payloads)
+
+    def _flush_notices(self) -> None:
+        """Hand on notices that no frame is before any more, in the queue or in the lanes."""
+        for source_id in self._source_ids:
+            if not self._in_lanes[source_id] and (notices := self._batcher.take_notices(source_id)):
+                self._parcels.pack(notices, {})
+
+    def _stamp(self) -> None:
+        if not self._submitted:
+            self._liveness.stamp(Phase.WAITING, WAIT_DEADLINE_SECONDS)
+        else:
+            self._liveness.stamp(Phase.WORKING, self._submitted[0] + self._allowed_seconds - time.monotonic())
+
+    def _learn_pace(self, seconds: float) -> None:
+        """How long a batch may take, from how long they took."""
+        self._slowest_seconds = max(self._slowest_seconds, seconds)
+        self._allowed_seconds = max(self._frame_seconds, SLOW_FACTOR * self._slowest_seconds)
+
+    def _complain(self, error: Exception) -> None:
+        """Tell of an error in a batch; of the same one only once."""
+        message = f"{type(error).__name__}: {error}"
+        if message != self._complained:
+            self._complained = message
+            self._control.report(Complaint(about="inference", error=type(error).__name__, message=message))
+
+    def _is_done(self, busy_at: float) -> bool:
+        if self._batcher.waiting or self._lanes.in_flight or self._parcels.blocked:
+            return False
+        return self._inbound.is_empty or time.monotonic() - busy_at > DRAIN_QUIET_SECONDS
+
+    def _close(self) -> None:
+        self._liveness.stamp(Phase.CLOSING, WAIT_DEADLINE_SECONDS)
+        self._lanes.close()
+        self._parcels.close(FLUSH_SECONDS)
+        self._inlet.close()
+        self._context.term()
