@@ -1,0 +1,167 @@
+"""Messages written by version 1.0, kept: every later 1.x reads them alike, and this one still writes their bytes.
+
+`python -m tests.pipeline.wire.test_golden` writes the files of a new minor version; those that are there stay.
+"""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import zstandard
+
+from pipeline.messages import (
+    Classes,
+    Detections,
+    FrameResult,
+    Gap,
+    ModelInfo,
+    PanopticMap,
+    Segments,
+    SourceStatus,
+    Timings,
+    Tracks,
+    Transform,
+)
+from pipeline.wire import (
+    RESULT_KINDS,
+    Header,
+    decode_gap,
+    decode_header,
+    decode_result,
+    decode_status,
+    encode_gap,
+    encode_header,
+    encode_result,
+    encode_status,
+    result_from_json,
+    result_to_json,
+)
+from tests.pipeline.wire.samples import same
+
+GOLDEN = Path(__file__).parent / "golden"
+IDS = [
+    [0, 1, 1, 1, 1, 1],
+    [1, 1, 3, 3, 1, 1],
+    [2, 2, 3, 3, 2, 2],
+    [2, 2, 2, 2, 2, 2],
+]
+RESULT = FrameResult(
+    source_id="door",
+    epoch=2,
+    seq=41,
+    pts=123_000,
+    time_base=Fraction(1, 90_000),
+    capture_time_ns=1_790_000_000_123_456_789,
+    clock="rtcp",
+    width=24,
+    height=16,
+    classes=Classes(things=("person", "car"), stuff=("sky", "road")),
+    model=ModelInfo("everyframe-nano", "1"),
+    detections=Detections(
+        boxes=np.array([[8, 4, 16.25, 12], [0.125, 1, 2, 3]], np.float32),
+        scores=np.array([0.75, 0.125], np.float32),
+        labels=np.array([1, 0], np.int32),
+        raw_scores=np.array([0.75, 0.5], np.float32),
+    ),
+    track_ids=np.array([7, -1], np.int64),
+    tracks=Tracks(
+        ids=np.array([7, 5], np.int64),
+        boxes=np.array([[8, 4, 16, 12], [20, 4, 24, 9]], np.float32),
+        labels=np.array([1, 0], np.int32),
+        scores=np.array([0.75, 0.25], np.float32),
+        states=np.array([1, 2], np.uint8),
+        detection_index=np.array([0, -1], np.int32),
+    ),
+    panoptic=PanopticMap(
+        ids=np.array(IDS, np.uint16),
+        segments=Segments(
+            ids=np.array([1, 2, 3], np.int32),
+            labels=np.array([2, 3, 1], np.int32),
+            is_thing=np.array([False, False, True]),
+            scores=np.array([1, 1, 0.75], np.float32),
+            areas=np.array([9, 10, 4], np.int32),
+            boxes=np.array([[0, 0, 24, 8], [0, 8, 24, 16], [8, 4, 16, 12]], np.float32),
+            detection_index=np.array([-1, -1, 0], np.int32),
+            track_ids=np.array([-1, -1, 7], np.int64),
+        ),
+        transform=Transform(4.0, 4.0, 0.0, 0.0),
+    ),
+    discontinuity=True,
+    timings=Timings(batch_size=2, wait_ms=1.25, stage_ms={"detect": 9.5, "track": 0.25}, latency_ms=31.5),
+)
+STATUS = SourceStatus(
+    "door", "STREAMING", epoch=2, message="fine", captured=10, resulted=7, dropped={"late": 2}, in_flight=1
+)
+GAP = Gap("door", 2, 42, 44, "backlog")
+HEADER = Header(
+    type="result",
+    kind="all",
+    session=0x0123456789ABCDEF,
+    number=42,
+    gap_before=3,
+    publish_time_ns=1_790_000_000_000_000_000,
+)
+
+WRITTEN: dict[str, bytes] = {
+    **{f"result-{kind}": encode_result(RESULT, kind) for kind in RESULT_KINDS},
+    "gap": encode_gap(GAP),
+    "status": encode_status(STATUS),
+    "header": encode_header(HEADER),
+}
+
+
+def unpacked(data: bytes) -> Any:
+    """The message's fields; the id map as its runs, since zstd may compress better one day and be no less right."""
+    fields = msgspec.msgpack.decode(data)
+    if "panoptic" in fields:
+        fields["panoptic"]["id_map"] = zstandard.ZstdDecompressor().decompress(fields["panoptic"]["id_map"])
+    return fields
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_is_written_is_what_was_written(name: str) -> None:
+    golden = (GOLDEN / f"{name}.msgpack").read_bytes()
+    fields, written = unpacked(golden), unpacked(WRITTEN[name])
+    assert written == fields
+    assert list(written) == list(fields)
+    if "panoptic" not in fields:
+        assert WRITTEN[name] == golden
+
+
+def test_what_was_written_is_read() -> None:
+    read = {path.stem: path.read_bytes() for path in GOLDEN.glob("*.msgpack")}
+    assert same(decode_result(read["result-all"]), RESULT)
+    assert same(decode_result(read["result-boxes"]).detections, RESULT.detections)
+    assert same(decode_result(read["result-tracks"]).tracks, RESULT.tracks)
+    assert same(decode_result(read["result-masks"]).panoptic.ids, RESULT.panoptic.ids)  # type: ignore[union-attr]
+    assert decode_gap(read["gap"]) == GAP
+    assert decode_status(read["status"]) == STATUS
+    assert decode_header(read["header"]) == HEADER
+
+
+def test_the_json_line_is_what_it_was() -> None:
+    golden = json.loads((GOLDEN / "result.json").read_text())
+    assert same(result_from_json(golden).panoptic.ids, RESULT.panoptic.ids)  # type: ignore[union-attr]
+    shown = result_to_json(RESULT)
+    assert shown["panoptic"].pop("id_map")
+    assert golden["panoptic"].pop("id_map")
+    assert json.dumps(shown) == json.dumps(golden)
+
+
+def write() -> None:
+    """Write what is not there yet."""
+    files = {f"{name}.msgpack": data for name, data in WRITTEN.items()}
+    files["result.json"] = (json.dumps(result_to_json(RESULT)) + "\n").encode()
+    for name, data in files.items():
+        if not (GOLDEN / name).exists():
+            (GOLDEN / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    write()
