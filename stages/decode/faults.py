@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import av.error
 
-from pipeline.config import SourceConfig, is_live, redact, scrub
+from pipeline.config import SourceConfig, is_live, scrub
 from pipeline.errors import (
     NoDecodableFrames,
     SourceError,
@@ -48,7 +48,7 @@ _BY_STATUS: dict[type[Exception], tuple[type[SourceError], str]] = {
 }
 
 _PROTOCOL_NOT_SUPPORTED = errno.EPROTONOSUPPORT  # what FFmpeg makes of 461, Unsupported Transport
-_TIMEOUT_SLACK = 0.95  # of the timeout: FFmpeg looks at the clock every 100 ms, and rounds
+TIMEOUT_SLACK = 0.95  # of the timeout: FFmpeg looks at the clock every 100 ms, and rounds
 
 
 def named(source: SourceConfig) -> str:
@@ -60,11 +60,15 @@ def opening_fault(exc: Exception, *, source: SourceConfig, address: str, elapsed
     """Why the source could not be opened."""
     who = named(source)
     if not is_live(address):
-        return SourceUnsupported(f"{who} is no video that can be read: {reason(exc, address)}")
+        # EINVAL is how FFmpeg says that the format is not on the list of `options`.
+        hint = "; playlists and lists of files are not followed" if isinstance(exc, av.error.ArgumentError) else ""
+        return SourceUnsupported(f"{who} is no video that can be read: {reason(exc, address)}{hint}")
+    if isinstance(exc, av.error.HTTPUnauthorizedError) and "@" not in address:
+        return SourceUnauthorized(f"{who} asks for a user and a password (401); none is in the address")
     for status, (kind, text) in _BY_STATUS.items():
         if isinstance(exc, status):
             return kind(f"{who} {text}")
-    if elapsed_seconds >= _TIMEOUT_SLACK * source.open_timeout_seconds:
+    if elapsed_seconds >= TIMEOUT_SLACK * source.open_timeout_seconds:
         return SourceUnreachable(f"{who} did not answer within {source.open_timeout_seconds:g} s")
     if isinstance(exc, av.error.ConnectionRefusedError):
         return SourceUnreachable(f"{who} refused the connection; check that it is on, and the port")
@@ -78,13 +82,13 @@ def opening_fault(exc: Exception, *, source: SourceConfig, address: str, elapsed
     return SourceUnreachable(f"{who} could not be connected: {reason(exc, address)}")
 
 
-def reading_fault(*, source: SourceConfig, frames: int, silent_seconds: float, ended: bool) -> SourceError:
-    """Why a live source that had opened gives no more frames: told by what it gave and by the clock."""
+def reading_fault(*, source: SourceConfig, frames: int, silent_seconds: float | None) -> SourceError:
+    """Why a live source that had opened gives no more frames: after how long a silence, or None where it hung up."""
     who = named(source)
     if frames == 0:
-        waited = f" within {silent_seconds:.1f} s" if not ended else ""
-        return NoDecodableFrames(f"{who} opened and gave no frame{waited}; it may send no keyframe, or no video")
-    if ended:
+        what = "hung up before the first frame" if silent_seconds is None else f"gave no frame in {silent_seconds:.1f} s"
+        return NoDecodableFrames(f"{who} opened, but {what}; it may send no keyframe, or no video")
+    if silent_seconds is None:
         return SourceUnreachable(f"{who} closed the connection after {frames} frames")
     return SourceUnreachable(f"{who} sent no picture for {silent_seconds:.1f} s after {frames} frames")
 
@@ -92,7 +96,7 @@ def reading_fault(*, source: SourceConfig, frames: int, silent_seconds: float, e
 def reason(exc: Exception, address: str) -> str:
     """What went wrong in FFmpeg's words, without the address: only the text of the error code is taken."""
     text = exc.strerror if isinstance(exc, av.error.FFmpegError) else None
-    return scrub(text, address).replace(address, redact(address)) if text else type(exc).__name__
+    return scrub(text, address) if text else type(exc).__name__
 
 
 def resolves(address: str) -> bool:

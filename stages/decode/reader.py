@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -16,11 +17,13 @@ from pipeline.messages import Frame
 from pipeline.stage import StreamInfo
 from stages.decode.capture_time import NS, LiveClock, RecordingClock, Stamp, recording_start_ns
 from stages.decode.container import Opened
-from stages.decode.faults import FOREIGN, named, reading_fault
+from stages.decode.faults import FOREIGN, TIMEOUT_SLACK, named, reading_fault
 from stages.decode.surface import SurfaceMaker
 
 _MOST_FRAMES_A_SECOND = 1000  # a declared rate above is a time base in disguise
-_TIMEOUT_SLACK = 0.95
+
+# Live streams of these carry no time; FFmpeg numbers their frames at 25 a second, whatever the camera does.
+_UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg"})
 
 
 class VideoReader:
@@ -41,6 +44,7 @@ class VideoReader:
         self._surface = SurfaceMaker()
         self._packets = iter(self._container.demux(self._stream))
         self._count = _Count(declared=0 if self._live else self._stream.frames)
+        self._timed = not (self._live and self._container.format.name in _UNTIMED_FORMATS)
         self._closed = False
         self._info = stream_info(self._stream, live=self._live)
         self._picture_size: tuple[int, int] | None = None  # as coded, before any rotation
@@ -73,34 +77,35 @@ class VideoReader:
             self._container.close()
 
     def _pictures(self) -> Iterator[VideoFrame]:
-        silent_ns = 0  # spent waiting for a picture; time that the consumer takes does not count
-        ended = False
-        limit_ns = int(self._source.read_timeout_seconds * _TIMEOUT_SLACK * NS) if self._live else None
-        while not ended and not self._closed:
+        """Decoded pictures until the end of a file, or the failure of a live source."""
+        limit_ns = self._source.read_timeout_seconds * TIMEOUT_SLACK * NS if self._live else math.inf
+        silent_ns = 0  # spent without a picture here, not what the consumer takes between two
+        while not self._closed:
             asked_ns = time.monotonic_ns()
             packet = self._read()
             pictures = self._decode(packet)
             waited_ns = time.monotonic_ns() - asked_ns
-            silent_ns = waited_ns if pictures else silent_ns + waited_ns
             yield from pictures
-            ended = packet is None
             # After a timeout FFmpeg still hands out the picture it held back, which is no sign of life.
-            if limit_ns is not None and silent_ns >= limit_ns:
+            silent_ns = waited_ns if pictures else silent_ns + waited_ns
+            if packet is None or silent_ns >= limit_ns:
                 break
-            silent_ns = 0 if pictures else silent_ns
+            if pictures:
+                silent_ns = 0
         if self._closed:
             return
-        if not ended:
+        if packet is not None:
             yield from self._decode(None)
         self._count.finish()
-        self._raise_at_end(silent_ns / NS, ended=ended)
+        self._check_end(silent_seconds=silent_ns / NS, timed_out=silent_ns >= limit_ns)
 
-    def _raise_at_end(self, silent_seconds: float, *, ended: bool) -> None:
+    def _check_end(self, *, silent_seconds: float, timed_out: bool) -> None:
+        """Raise the `SourceError` that the end is: for a live source always, for a file that gave no frame."""
+        frames = self._count.frames
         if self._live:
-            raise reading_fault(
-                source=self._source, frames=self._count.frames, silent_seconds=silent_seconds, ended=ended
-            )
-        if self._count.frames == 0:
+            silent = silent_seconds if timed_out else None
+            raise reading_fault(source=self._source, frames=frames, silent_seconds=silent)
+        if frames == 0:
             raise NoDecodableFrames(
                 f"{named(self._source)} holds {self._info.codec} video, but no frame of it can be decoded"
                 f" ({self._count.undecoded} packets)"
@@ -111,17 +116,14 @@ class VideoReader:
         try:
             packet = next(self._packets, None)
         except FOREIGN:
-            self._count.broke_off()
+            self._count.lost_rest = not self._live
             return None
         return packet if packet is not None and packet.size else None
 
     def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         """Pictures that are finished with this packet, or with the stream (None)."""
         if packet is not None:
-            if packet.is_discard:
-                self._count.discarded += 1
-            else:
-                self._count.packets += 1
+            self._count.add(shown=not packet.is_discard)
             if packet.is_corrupt:
                 self._count.failed += 1
                 return []
@@ -138,13 +140,14 @@ class VideoReader:
         size = (picture.width, picture.height)
         if size != self._picture_size:
             self._change_size(size, (surface.width, surface.height))
+        pts = picture.pts if self._timed else None
         now_ns = time.monotonic_ns()
-        stamp = self._stamp(picture.pts, now_ns)
+        stamp = self._stamp(pts, now_ns)
         frame = Frame(
             source_id=self._source.source_id,
             epoch=self._epoch,
             seq=self._seq,
-            pts=picture.pts,
+            pts=pts,
             time_base=self._time_base,
             capture_time_ns=stamp.capture_time_ns,
             clock=stamp.clock,
@@ -180,11 +183,11 @@ class _Count:
     """Packets in, frames out."""
 
     def __init__(self, *, declared: int) -> None:
-        self.packets = 0
-        self.discarded = 0  # packets that the container itself says are not shown (an edit list)
         self.frames = 0
         self.failed = 0
-        self._declared = declared
+        self.lost_rest = False  # a file broke off where nothing tells how much is missing
+        self._packets = 0
+        self._declared = declared  # packets of the whole file; 0: unknown
         self._finished = False
 
     @property
@@ -192,12 +195,14 @@ class _Count:
         """Packets known to have failed; at the end all without a frame, those that are missing included."""
         if not self._finished:
             return self.failed
-        return max(self.packets - self.frames, self._declared - self.discarded - self.frames, 0)
+        return max(self._packets + self.lost_rest - self.frames, self._declared - self.frames, 0)
 
-    def broke_off(self) -> None:
-        """A packet could not even be read."""
-        self.packets += 1
-        self.failed += 1
+    def add(self, *, shown: bool) -> None:
+        """A packet was read; one that its container says is not shown (an edit list) is expected to give no frame."""
+        if shown:
+            self._packets += 1
+        elif self._declared:
+            self._declared -= 1
 
     def finish(self) -> None:
         """Nothing is in the decoder any more."""
@@ -206,9 +211,10 @@ class _Count:
 
 def stream_info(stream: VideoStream, *, live: bool) -> StreamInfo:
     """What the container declares of its video."""
-    rate = stream.average_rate or stream.guessed_rate
+    codec = stream.codec_context
+    # Of a live stream FFmpeg has seen a frame or two when it guesses a rate; what the codec's headers say holds.
+    rate = codec.framerate or stream.average_rate if live else stream.average_rate or stream.guessed_rate
     if rate is not None and not 0 < rate <= _MOST_FRAMES_A_SECOND:
         rate = None
-    codec = stream.codec_context
     count = None if live else stream.frames or None
     return StreamInfo(codec.name, codec.width, codec.height, frame_rate=rate, frame_count=count)

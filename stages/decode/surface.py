@@ -60,7 +60,7 @@ class SurfaceMaker:
 
 
 def matrix_of(picture: VideoFrame) -> Matrix:
-    """The matrix the stream names; where it names none, BT.601 for standard definition and BT.709 above, as mpv does."""
+    """The matrix the stream names; where it names none, BT.601 in standard definition, else BT.709, as mpv does."""
     default: Matrix = "bt601" if picture.width < _SD_WIDTH and picture.height <= _SD_HEIGHT else "bt709"
     return _MATRIX.get(picture.colorspace, default)
 
