@@ -67,8 +67,9 @@ def label_map(wide: Float32, labels: Int32, height: int, width: int, scale: int)
     largest = np.empty(width, dtype=np.float32)
     for y in range(height * scale):
         top, bottom, weight = above[y], below[y], weights[y]
-        largest[:] = -np.inf
-        out[y, :] = VOID
+        for x in range(width):
+            largest[x] = -np.inf
+            out[y, x] = VOID
         for channel in range(len(wide)):
             if labels[channel] == SKIPPED:
                 continue
@@ -133,7 +134,8 @@ def paint_prototypes(
             continue
         for y in range(above[top], below[bottom - 1] + 1):
             first, last = near[left], far[right - 1] + 1
-            narrow[first:last] = 0.0
+            for x in range(first, last):
+                narrow[x] = 0.0
             for k in range(len(prototypes)):
                 for x in range(first, last):
                     narrow[x] += coefficients[n, k] * prototypes[k, y, x]

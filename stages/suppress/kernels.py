@@ -47,7 +47,8 @@ def _compact(rows: Float64, scores: Float64, index: Int64, count: int) -> int:
     waiting = 0
     for j in range(count):
         if scores[j] > 0.0:
-            rows[:, waiting] = rows[:, j]
+            for quantity in range(len(rows)):
+                rows[quantity, waiting] = rows[quantity, j]
             scores[waiting] = scores[j]
             index[waiting] = index[j]
             waiting += 1
