@@ -44,15 +44,15 @@ class Layout:
     grass: bool  # whether the land beyond the pavements is green
 
 
-def draw_layout(rng: np.random.Generator, kind: str) -> Layout:
-    """A layout of a kind of the catalogue."""
+def draw_layout(rng: np.random.Generator, kind: str, *, orderly: bool = False) -> Layout:
+    """A layout of a kind of the catalogue; where people are orderly, nobody cuts a corner over the carriageway."""
     crossing = kind in ("crossing", "junction")
     main = _road(rng, kind, heading=0.0, crossing=crossing)
     side = _road(rng, kind, heading=np.pi / 2, crossing=True) if crossing else None
     roads = (main, side) if side else (main,)
     zebras = _zebras(rng, main, side)
     signals = Signals(offset_seconds=float(rng.uniform(0, 30)))
-    routes = (*_lanes(main, side, zebras), *_cycle_lanes(main, side, zebras), *_footways(main, side, zebras))
+    routes = (*_lanes(main, side, zebras), *_cycle_lanes(main, side, zebras), *_footways(main, side, zebras, orderly=orderly))
     houses, trees, lamps, furniture = [], [], [], []
     greenery = 0.8 if kind == "avenue" else rng.uniform(0.0, 0.6)
     for road in roads:
@@ -159,7 +159,9 @@ def _turn(
     return route("lane", points, gates=(Gate(stop, group, 24.0),), speed=_TURN_SPEED)
 
 
-def _footways(main: Road, side: Road | None, zebras: tuple[tuple[Road, float], ...]) -> list[Route]:
+def _footways(
+    main: Road, side: Road | None, zebras: tuple[tuple[Road, float], ...], *, orderly: bool
+) -> list[Route]:
     routes = []
     for road in (main, side) if side else (main,):
         other = (side if road is main else main) if side else None
@@ -172,7 +174,12 @@ def _footways(main: Road, side: Road | None, zebras: tuple[tuple[Road, float], .
                     points = road.points(along, aside)
                     routes += [route("foot", points[::turn], speed=_WALK_SPEED) for turn in (1, -1)]
     for road, position in zebras:
-        routes += _over_zebra(road, position, group=2 if road is main else 3)
+        group = 2 if road is main else 3
+        other = (side if road is main else main) if side else None
+        if other is not None and orderly:
+            routes += _round_corner(road, other, position, group=group)
+        else:
+            routes += _over_zebra(road, position, group=group)
     return routes
 
 
@@ -192,6 +199,31 @@ def _over_zebra(road: Road, position: float, *, group: int) -> list[Route]:
                 before = float(np.hypot(*np.diff(points[:4], axis=0).T).sum())
                 gate = Gate(before, group, 2 * edge + 0.6)
                 routes.append(route("foot", points, gates=(gate,), speed=_WALK_SPEED))
+    return routes
+
+
+def _round_corner(road: Road, other: Road, position: float, *, group: int) -> list[Route]:
+    """Over a zebra at a crossing: along the pavement to it, and away from the crossing or round its corner."""
+    routes = []
+    outwards = 1.0 if position > 0 else -1.0
+    edge, beyond = road.half_width + road.verge, road.half_width + road.verge + 0.5 * road.pavement
+    corner = outwards * (other.half_width + other.verge + 0.6 * other.pavement)
+    for shift in (-1.1, 0.0, 1.1):
+        ahead = position + shift
+        away = ahead + outwards * np.array([2.0, 14.0, 40.0])
+        for way in (1, -1):
+            start = road.points(away[::-1], -way * beyond)
+            over = road.points(np.full(3, ahead), way * np.array([-edge - 0.3, 0.0, edge + 0.3]))
+            straight = road.points(away, way * beyond)
+            round_it = road.points(np.full(3, corner + 0.5 * shift), way * (beyond + np.array([0.0, 14.0, 40.0])))
+            gate = Gate(float(np.hypot(*np.diff(np.concatenate([start, over[:1]]), axis=0).T).sum()), group, 2 * edge + 0.6)
+            for end in (straight, round_it):
+                points = np.concatenate([start, over, end])
+                routes.append(route("foot", points, gates=(gate,), speed=_WALK_SPEED))
+                back = route("foot", points[::-1], speed=_WALK_SPEED)
+                before = float(np.hypot(*np.diff(np.concatenate([over, end]), axis=0).T).sum()) - 2 * edge - 0.6
+                gates = (Gate(before, group, 2 * edge + 0.6),)
+                routes.append(Route("foot", back.points, back.distances, gates, _WALK_SPEED))
     return routes
 
 

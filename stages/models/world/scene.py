@@ -60,12 +60,13 @@ class Wishes:
     weather: str | None = None
     camera: str | None = None
     moving_camera: bool | None = None
+    orderly: bool = False  # at crossings nobody walks on the carriageway but on zebras
 
 
 def draw_scene(rng: np.random.Generator, catalogue: Catalogue, wishes: Wishes) -> Scene:
     """A scene of the catalogue."""
     climate = draw_climate(rng, catalogue, light=wishes.light, weather=wishes.weather)
-    layout = draw_layout(rng, wishes.layout or str(rng.choice(catalogue.layouts)))
+    layout = draw_layout(rng, wishes.layout or str(rng.choice(catalogue.layouts)), orderly=wishes.orderly)
     viewpoint = draw_viewpoint(rng, catalogue, layout, moving=wishes.moving_camera, band=wishes.camera)
     clearing = Clearing(viewpoint)
     houses, gardens = _built(rng, catalogue, layout, clearing, lamps=climate.lamps)

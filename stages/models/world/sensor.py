@@ -33,8 +33,8 @@ def draw_sensor(rng: np.random.Generator, climate: Climate, quality: Quality) ->
     """A camera as one finds them on streets: mostly fair, at times poor; `clean` is a good one."""
     exposure = climate.exposure
     if quality == "clean":
-        gain = np.full(3, exposure, np.float32)
-        return Sensor(gain, 1.06, 1.08, 0.0, 1.0, 0.10, None)
+        gain = np.full(3, 1.22 * exposure, np.float32)
+        return Sensor(gain, 1.08, 1.22, 0.0, 1.0, 0.08, None)
     dark = max(0.0, exposure - 1.0)
     gain = (exposure * rng.uniform(0.85, 1.18) * rng.uniform(0.95, 1.05, 3)).astype(np.float32)
     return Sensor(

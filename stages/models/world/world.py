@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -61,7 +62,7 @@ class World:
         catalogue = CATALOGUES[split]
         wishes = wishes or Wishes()
         if moving_camera is not None:
-            wishes = Wishes(wishes.layout, wishes.light, wishes.weather, wishes.camera, moving_camera)
+            wishes = replace(wishes, moving_camera=moving_camera)
         self.seed, self.split, self.width, self.height, self.fps = seed, split, width, height, fps
         self.supersample = supersample
         self.scene = draw_scene(rng, catalogue, wishes)
