@@ -16,7 +16,7 @@ from pipeline.address import is_live
 from pipeline.board import Phase, SourceCells, changing
 from pipeline.clock import Pacer
 from pipeline.config import SourceConfig
-from pipeline.errors import ConfigError, SourceError, SourceUnreachable
+from pipeline.errors import SourceError, SourceUnreachable, UsageError
 from pipeline.links.shared_memory import Ring, Slot
 from pipeline.messages import Frame, GapReason
 from pipeline.retry import Backoff
@@ -98,24 +98,24 @@ class CameraWorker:
             error = self._session()
             if self._stopping():
                 break
-            if not self._live:
+            if not self._live or isinstance(error, UsageError):
                 self._finish(error)
                 return
             self._rest(error or SourceUnreachable(f"{self._source.source_id}: the camera ended the stream"))
         self._end("shutdown", final=True)
         self._leave()
 
-    def _session(self) -> SourceError | ConfigError | None:
+    def _session(self) -> SourceError | UsageError | None:
         """Open, read to the end, close; what went wrong, if anything did."""
         self._tell(SourceState.CONNECTING)
         self._liveness.stamp(Phase.OPENING, 2 * self._source.open_timeout_seconds + 2)
         try:
             reader = self._builder.open_source(self._source, next_epoch=self._control.epoch)
-        except (SourceError, ConfigError) as exc:
+        except (SourceError, UsageError) as exc:
             return exc
         try:
             self._read(reader)
-        except (SourceError, ConfigError) as exc:
+        except (SourceError, UsageError) as exc:
             return exc
         finally:
             self._liveness.stamp(Phase.CLOSING, WAIT_DEADLINE_SECONDS)
@@ -183,8 +183,8 @@ class CameraWorker:
     def _count_undecoded(self, reader: Reader) -> None:
         self._cells.camera.undecoded = self._undecoded_before + reader.undecoded
 
-    def _finish(self, error: SourceError | ConfigError | None) -> None:
-        """A file has ended, or failed for good."""
+    def _finish(self, error: SourceError | UsageError | None) -> None:
+        """A file has ended or failed, or what was asked for cannot be."""
         self._end("decode_error" if error else "shutdown", final=True)
         if error is None:
             self._tell(SourceState.ENDED, final=True)
@@ -192,7 +192,7 @@ class CameraWorker:
             self._tell(_state_of(error), error=error, final=True)
         self._leave()
 
-    def _rest(self, error: SourceError | ConfigError) -> None:
+    def _rest(self, error: SourceError) -> None:
         """Leave a failed camera alone for a while."""
         self._end("decode_error", final=False)
         state = _state_of(error)
@@ -226,7 +226,7 @@ class CameraWorker:
         state: SourceState,
         *,
         codec: str = "",
-        error: SourceError | ConfigError | None = None,
+        error: SourceError | UsageError | None = None,
         final: bool = False,
     ) -> None:
         self._cells.camera.state = STATES.index(state)
@@ -267,5 +267,5 @@ class CameraWorker:
                 self._labels.renew()
 
 
-def _state_of(error: SourceError | ConfigError) -> SourceState:
+def _state_of(error: SourceError | UsageError) -> SourceState:
     return error.state if isinstance(error, SourceError) else SourceState.FAULTED

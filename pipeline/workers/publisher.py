@@ -23,6 +23,7 @@ from pipeline.messages import Surface
 from pipeline.status import News, status_of
 from pipeline.workers.bench import Bench
 from pipeline.workers.builder import load_builder
+from pipeline.workers.control import SupervisorGone
 from pipeline.workers.messages import (
     Abandoned,
     Analysed,
@@ -90,7 +91,15 @@ class PublisherWorker:
         return self._publisher.address if self._publisher is not None else ""
 
     def run(self) -> None:
-        """Work until told to stop and nothing is left, then finish the files."""
+        """Work until told to stop and nothing is left, then finish the files; those also if the supervisor is gone."""
+        try:
+            self._work()
+            self._close()
+        except SupervisorGone:
+            self._outputs.close(FLUSH_SECONDS)
+            raise
+
+    def _work(self) -> None:
         for index, stream in enumerate(self._streams):
             self._emit(index, stream.resume())
         while not (self._draining and self._is_done()):
@@ -100,7 +109,6 @@ class PublisherWorker:
             self._receive()
             self._close_abandoned()
             self._tell()
-        self._close()
 
     def _poll(self) -> None:
         """Sleep until something happens or is due."""

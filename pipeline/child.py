@@ -1,0 +1,111 @@
+"""A worker process as its supervisor sees it: started, spoken to, listened to, ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from pipeline.workers.control import MAX_ORDER_BYTES
+from pipeline.workers.messages import Order, Report, decode_report, encode
+
+_SEND_BUFFER_BYTES = MAX_ORDER_BYTES
+_EXIT_SECONDS = 1.0
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+class Child:
+    """One worker process and the socket to it.
+
+    It is started anew (never forked with the caller's threads and sockets), in a process group of its own, so that a
+    terminal's Ctrl-C reaches the supervisor alone.
+    """
+
+    def __init__(self, *, debug: bool, single_threaded: bool) -> None:
+        """`single_threaded`: numpy need not start a thread pool in it. `debug`: its standard error is ours."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        self._channel = ours
+        with theirs:
+            self._process = subprocess.Popen(
+                # -P: the folder we happen to be started in is no place to import from.
+                [sys.executable, "-P", "-m", "pipeline.worker"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=None if debug else subprocess.DEVNULL,
+                env=_environment(single_threaded=single_threaded),
+                process_group=0,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """What an event loop polls: readable when a report came, or the process ended."""
+        return self._channel.fileno()
+
+    def order(self, order: Order, descriptors: Sequence[int] = ()) -> None:
+        """Tell the worker; one that has ended, or listens no more, is found out elsewhere."""
+        with suppress(BrokenPipeError, ConnectionResetError, BlockingIOError):
+            if descriptors:
+                socket.send_fds(self._channel, [encode(order)], list(descriptors), socket.MSG_DONTWAIT)
+            else:
+                self._channel.send(encode(order), socket.MSG_DONTWAIT)
+
+    def reports(self) -> tuple[list[Report], bool]:
+        """What the worker has told since, and whether it has ended."""
+        found: list[Report] = []
+        while True:
+            try:
+                data = self._channel.recv(MAX_ORDER_BYTES, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return found, False
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                return found, True
+            found.append(decode_report(data))
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the process is suspended (SIGSTOP), which it cannot tell itself."""
+        try:
+            with open(f"/proc/{self.pid}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2].split()[0] == b"T"
+        except OSError:
+            return False
+
+    def kill(self) -> int:
+        """End the process, whatever it does, and wait until it is gone; the exit status."""
+        self._process.kill()
+        status = self._process.wait()
+        self._channel.close()
+        return status
+
+    def reap(self) -> int:
+        """Wait for a process whose socket has ended, and so the process nearly; the exit status."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=_EXIT_SECONDS)
+        return self.kill()
+
+
+def describe_exit(status: int) -> str:
+    """An exit status in words."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
+
+
+def _environment(*, single_threaded: bool) -> dict[str, str]:
+    """Ours, with our import path: a program may have found this package where a new interpreter would not look."""
+    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+    return os.environ | {"PYTHONPATH": path} | (_ONE_THREAD if single_threaded else {})
