@@ -29,7 +29,8 @@ def parse_request(text: str) -> Request:
     Raises:
         UsageError: an unknown kind, or a source that cannot be one.
     """
-    source, slash, kind = text.removesuffix("/").partition("/") if text.count("/") > 1 else text.partition("/")
+    source, slash, kind = text.partition("/")
+    kind = kind if kind == "/" else kind.removesuffix("/")
     try:
         source_id = None if source == ANY_SOURCE else check_source_id(source)
     except AddressError as exc:

@@ -148,11 +148,7 @@ class ZeroMQPublisher:
 
     def poll(self) -> None:
         """Take what was subscribed since, and send the last statuses to those who just came; does not wait."""
-        came = []
-        while cast(int, self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-            prefix = self._subscriptions.apply(self._socket.recv(zmq.NOBLOCK))
-            if prefix is not None:
-                came.append(prefix)
+        came = self._subscribed()
         if not came:
             return
         for source_id, coded in self._statuses.items():
@@ -192,6 +188,18 @@ class ZeroMQPublisher:
     ) -> None:
         self.close()
 
+    def _subscribed(self) -> list[bytes]:
+        """The prefixes subscribed since the last call."""
+        came = []
+        try:
+            while cast(int, self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+                prefix = self._subscriptions.apply(self._socket.recv(zmq.NOBLOCK))
+                if prefix is not None:
+                    came.append(prefix)
+        except zmq.ZMQError as exc:
+            raise _failure(exc) from exc
+        return came
+
     def _wanted(self, source_id: str) -> list[ResultKind]:
         wanted = self._subscriptions.wanted(source_id)
         return [kind for kind in RESULT_KINDS if kind in wanted] if wanted else []
@@ -225,7 +233,7 @@ class ZeroMQPublisher:
         try:
             self._socket.send_multipart((topic, header, payload), flags=zmq.NOBLOCK)
         except zmq.ZMQError as exc:
-            raise SinkError(f"zeromq: publishing failed: {exc}") from exc
+            raise _failure(exc) from exc
         self._sent[kind] += 1
         self._sent_bytes += len(topic) + len(header) + len(payload)
 
@@ -255,6 +263,12 @@ def _bound(context: zmq.Context[zmq.Socket[bytes]], address: str, high_water_mar
         context.destroy(linger=0)
         raise _refusal(address, exc) from exc
     return socket
+
+
+def _failure(exc: zmq.ZMQError) -> SinkError:
+    if exc.errno == zmq.ENOTSOCK:
+        return SinkError("zeromq: the publishing socket is closed")
+    return SinkError(f"zeromq: publishing failed: {exc}")
 
 
 def _refusal(address: str, exc: zmq.ZMQError) -> SinkError:
