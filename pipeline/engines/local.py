@@ -146,7 +146,7 @@ class LocalEngine:
             raise ValueError("LocalEngine.results needs deliver=True; it was made without")
         ledger = Ledger()
         while True:
-            if not self._delivery.socket.poll(round(POLL_SECONDS * 1000)):
+            if not self._delivery.waitable.poll(round(POLL_SECONDS * 1000)):
                 self._raise_failure()
                 if self._supervisor.ended.is_set():
                     return

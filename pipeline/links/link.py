@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 Parts = Sequence[bytes]  # one message
 
@@ -27,8 +27,12 @@ class Link(Protocol):
     def receive(self) -> list[bytes] | None:
         """The next message, None where there is none. Never blocks."""
 
-    def close(self) -> None:
-        """Release what is held. Calling it twice does no harm."""
+    @property
+    def waitable(self) -> Any:
+        """What a `zmq.Poller` can wait on; None for a link within a process."""
+
+    def close(self, *, flush_seconds: float = 0.0) -> None:
+        """Release what is held, giving what was sent up to so long to leave. Calling it twice does no harm."""
 
     def statistics(self) -> LinkStatistics:
         """Messages so far."""

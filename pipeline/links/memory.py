@@ -32,7 +32,11 @@ class MemoryLink:
         self._received += 1
         return self._messages.popleft()
 
-    def close(self) -> None:
+    @property
+    def waitable(self) -> None:
+        """Nothing to wait on: whoever sends and receives is the same process."""
+
+    def close(self, *, flush_seconds: float = 0.0) -> None:
         """Refuse further messages; those inside can still be received."""
         self._closed = True
 

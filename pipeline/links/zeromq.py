@@ -27,14 +27,19 @@ class _End:
     """One end of a link."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], kind: int, *, capacity: int) -> None:
-        self.socket: zmq.Socket[bytes] = context.socket(kind)
-        self.socket.set_hwm(capacity)
-        self.socket.linger = 0
+        self._socket: zmq.Socket[bytes] = context.socket(kind)
+        self._socket.set_hwm(capacity)
+        self._socket.linger = 0
         self._sent = self._received = self._refused = 0
 
-    def close(self) -> None:
-        """Release the socket; what has not left is lost."""
-        self.socket.close(linger=0)
+    @property
+    def waitable(self) -> zmq.Socket[bytes]:
+        """The socket: readable, or writable, where a message can be received or sent."""
+        return self._socket
+
+    def close(self, *, flush_seconds: float = 0.0) -> None:
+        """Release the socket; what has not left in the time given is lost."""
+        self._socket.close(linger=round(flush_seconds * 1000))
 
     def statistics(self) -> LinkStatistics:
         """Messages so far."""
@@ -46,13 +51,13 @@ class SendingEnd(_End):
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str, *, capacity: int) -> None:
         super().__init__(context, zmq.PUSH, capacity=capacity)
-        self.socket.reconnect_ivl = RECONNECT_MS
-        self.socket.connect(address)
+        self._socket.reconnect_ivl = RECONNECT_MS
+        self._socket.connect(address)
 
     def send(self, parts: Parts) -> bool:
         """Hand a message on; False where the link is full."""
         try:
-            self.socket.send_multipart(parts, zmq.DONTWAIT)
+            self._socket.send_multipart(parts, zmq.DONTWAIT)
         except zmq.Again:
             self._refused += 1
             return False
@@ -63,10 +68,6 @@ class SendingEnd(_End):
         """Nothing ever comes out here."""
         return None
 
-    def flush(self, seconds: float) -> None:
-        """Close, giving what was sent up to so long to leave."""
-        self.socket.close(linger=round(seconds * 1000))
-
 
 class ReceivingEnd(_End):
     """Where messages come out."""
@@ -74,10 +75,10 @@ class ReceivingEnd(_End):
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str, *, capacity: int) -> None:
         """Raises `LinkError` where the address is taken."""
         super().__init__(context, zmq.PULL, capacity=capacity)
-        self.socket.setsockopt(zmq.IPC_FILTER_UID, os.getuid())
-        self.socket.maxmsgsize = MAX_MESSAGE_BYTES
+        self._socket.setsockopt(zmq.IPC_FILTER_UID, os.getuid())
+        self._socket.maxmsgsize = MAX_MESSAGE_BYTES
         try:
-            self.socket.bind(address)
+            self._socket.bind(address)
         except zmq.ZMQError as exc:
             self.close()
             raise LinkError(f"link {address} cannot be opened: {exc}") from exc
@@ -90,7 +91,7 @@ class ReceivingEnd(_End):
     def receive(self) -> list[bytes] | None:
         """The next message, None where there is none."""
         try:
-            parts = self.socket.recv_multipart(zmq.DONTWAIT)
+            parts = self._socket.recv_multipart(zmq.DONTWAIT)
         except zmq.Again:
             return None
         self._received += 1

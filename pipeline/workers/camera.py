@@ -12,12 +12,15 @@ import select
 import time
 from dataclasses import dataclass
 
+import zmq
+
 from pipeline.address import is_live
 from pipeline.board import Phase, SourceCells, changing
 from pipeline.clock import Pacer
 from pipeline.config import SourceConfig
 from pipeline.errors import SourceError, SourceUnreachable, UsageError
 from pipeline.links.shared_memory import Ring, Slot
+from pipeline.links.zeromq import SendingEnd
 from pipeline.messages import Frame, GapReason
 from pipeline.retry import Backoff
 from pipeline.stage import Reader
@@ -31,6 +34,7 @@ from pipeline.workers.outbound import Outbound
 
 WAIT_SECONDS = 1.0  # how often a wait is stamped on the board
 WAIT_DEADLINE_SECONDS = 5.0
+LINK_SPARE = 64  # messages beyond one a slot: ends of epochs, mostly
 FLUSH_SECONDS = 3600.0  # the vision worker may still be compiling; the supervisor ends us sooner if need be
 
 
@@ -69,12 +73,15 @@ class CameraWorker:
         self._control, self._liveness = bench.control, bench.liveness
         self._cells: SourceCells = bench.board.sources[spec.source]
         self._ring: Ring = bench.rings[spec.source]
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        capacity = spec.slots + LINK_SPARE
         self._out = Outbound(
+            spec.outlet,
+            link_to=lambda address: SendingEnd(self._context, address, capacity=capacity),
             source=spec.source,
             source_id=self._source.source_id,
             cells=self._cells,
             ring=self._ring,
-            outlet=spec.outlet,
         )
         settings = spec.config.supervisor
         self._backoff = Backoff(
@@ -220,6 +227,7 @@ class CameraWorker:
         """Wait until the vision worker has all that was sent, then go."""
         self._liveness.stamp(Phase.CLOSING, FLUSH_SECONDS)
         self._out.close(FLUSH_SECONDS)
+        self._context.term()
 
     def _tell(
         self,

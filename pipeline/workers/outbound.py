@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import zmq
+from collections.abc import Callable
 
 from pipeline.batching import EpochEnd
 from pipeline.board import EpochRow, SourceCells, changing
 from pipeline.errors import SourceUnsupported
+from pipeline.links.link import Link
 from pipeline.links.shared_memory import Ring, Slot
-from pipeline.links.zeromq import SendingEnd
 from pipeline.messages import Frame, Gap, GapReason
 from pipeline.workers.messages import Descriptor, Ended, FromCamera, encode, message_of
-
-LINK_SPARE = 64  # messages beyond one a slot: ends of epochs, mostly
 
 
 class Outbound:
@@ -21,12 +19,22 @@ class Outbound:
     A frame without a slot is lost. It is spoken of in front of the next message, so that it is declared in its place.
     """
 
-    def __init__(self, *, source: int, source_id: str, cells: SourceCells, ring: Ring, outlet: str) -> None:
+    def __init__(
+        self,
+        outlet: str,
+        *,
+        link_to: Callable[[str], Link],
+        source: int,
+        source_id: str,
+        cells: SourceCells,
+        ring: Ring,
+    ) -> None:
+        """`link_to` opens the link to an address."""
         self._source, self._source_id = source, source_id
         self._cells = cells
         self._ring = ring
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._link = self._connect(outlet)
+        self._link_to = link_to
+        self._link = link_to(outlet)
         self._row: EpochRow | None = None
         self._epoch = 0
         self._lost: Gap | None = None
@@ -84,17 +92,13 @@ class Outbound:
         """Speak to another vision worker. What the old one was told is its loss; no slot is out any more."""
         self._link.close()
         self._ring.reclaim()
-        self._link = self._connect(outlet)
+        self._link = self._link_to(outlet)
         self._lost = None
         self._row = None
 
     def close(self, flush_seconds: float) -> None:
         """Give what was sent up to so long to leave."""
-        self._link.flush(flush_seconds)
-        self._context.term()
-
-    def _connect(self, outlet: str) -> SendingEnd:
-        return SendingEnd(self._context, outlet, capacity=self._ring.geometry.slots + LINK_SPARE)
+        self._link.close(flush_seconds=flush_seconds)
 
     def _current_row(self) -> EpochRow:
         assert self._row is not None, "a frame before its epoch"

@@ -6,10 +6,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import zmq
-
 from pipeline.errors import SinkError
-from pipeline.links.zeromq import SendingEnd
+from pipeline.links.link import Link
 from pipeline.messages import FrameResult, Gap, SourceStatus, Surface
 from pipeline.stage import Sink
 from pipeline.wire import decode_result
@@ -23,14 +21,14 @@ MOST_HELD_AT_STOP = 10_000
 class Delivery:
     """Results on their way to the program that started the engine; it gets every one, in its own time."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str) -> None:
-        self._link = SendingEnd(context, address, capacity=DELIVERY_MESSAGES)
+    def __init__(self, link: Link) -> None:
+        self._link = link
         self._waiting: deque[list[bytes]] = deque(maxlen=MOST_HELD_AT_STOP)
 
     @property
-    def socket(self) -> zmq.Socket[bytes]:
+    def link(self) -> Link:
         """To wait on for room."""
-        return self._link.socket
+        return self._link
 
     @property
     def blocked(self) -> bool:
@@ -50,7 +48,7 @@ class Delivery:
     def close(self, flush_seconds: float) -> None:
         """Give what was sent up to so long to leave."""
         self.send()
-        self._link.flush(flush_seconds)
+        self._link.close(flush_seconds=flush_seconds)
 
 
 class SinkAccount:
@@ -73,7 +71,7 @@ class SinkAccount:
                 self._complain(self.sink.name, exc)
             self.failed[item.source_id] += 1
         else:
-            self.taken[item.source_id] += 1
+            self.taken[item.source_id] += not isinstance(item, SourceStatus)
 
     def close(self) -> None:
         """Finish the sink's files."""

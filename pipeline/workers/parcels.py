@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import zmq
 
 from pipeline.batching import Waiting, frames_of
 from pipeline.board import SourceCells, changing
+from pipeline.links.link import Link
 from pipeline.links.shared_memory import Ring
-from pipeline.links.zeromq import SendingEnd
 from pipeline.workers.inbound import Entry
 from pipeline.workers.messages import Analysed, Descriptor, FromVision, Lost, encode, message_of
-
-LINK_MESSAGES = 32  # on their way to the publisher before it holds the vision worker back
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,26 +27,26 @@ class Parcels:
 
     def __init__(
         self,
-        context: zmq.Context[zmq.Socket[bytes]],
         outlet: str,
         *,
+        link_to: Callable[[str], Link],
         source_ids: Sequence[str],
         cells: Sequence[SourceCells],
         rings: Mapping[int, Ring],
         hand_on_pictures: bool,
     ) -> None:
-        """`hand_on_pictures`: a sink draws, so the publisher gives the slots back."""
-        self._context = context
+        """`link_to` opens the link to an address. `hand_on_pictures`: the publisher draws, and gives slots back."""
+        self._link_to = link_to
+        self._link = link_to(outlet)
         self._index = {source_id: i for i, source_id in enumerate(source_ids)}
         self._cells, self._rings = cells, rings
         self._hand_on_pictures = hand_on_pictures
         self._waiting: deque[Parcel] = deque()
-        self._link = SendingEnd(context, outlet, capacity=LINK_MESSAGES)
 
     @property
-    def socket(self) -> zmq.Socket[bytes]:
+    def link(self) -> Link:
         """To wait on for room."""
-        return self._link.socket
+        return self._link
 
     @property
     def blocked(self) -> bool:
@@ -60,7 +56,7 @@ class Parcels:
     def reroute(self, outlet: str) -> None:
         """Send to another publisher from now on."""
         self._link.close()
-        self._link = SendingEnd(self._context, outlet, capacity=LINK_MESSAGES)
+        self._link = self._link_to(outlet)
 
     def pack(self, entries: Sequence[Entry], payloads: Mapping[tuple[str, int, int], bytes]) -> None:
         """Send what became of these entries; a frame without a payload is lost. Gives back their slots."""
@@ -91,7 +87,7 @@ class Parcels:
 
     def close(self, flush_seconds: float) -> None:
         """Give what was sent up to so long to leave."""
-        self._link.flush(flush_seconds)
+        self._link.close(flush_seconds=flush_seconds)
 
     def _fate(
         self, entry: Waiting[Descriptor], payloads: Mapping[tuple[str, int, int], bytes]

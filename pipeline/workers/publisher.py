@@ -18,7 +18,7 @@ from pipeline.address import is_live
 from pipeline.board import Phase
 from pipeline.errors import LinkError, SinkError
 from pipeline.latency import record
-from pipeline.links.zeromq import ReceivingEnd
+from pipeline.links.zeromq import ReceivingEnd, SendingEnd
 from pipeline.messages import Surface
 from pipeline.status import News, status_of
 from pipeline.workers.bench import Bench
@@ -38,7 +38,7 @@ from pipeline.workers.messages import (
     Stop,
     decode_from_vision,
 )
-from pipeline.workers.outputs import Delivery, Outputs
+from pipeline.workers.outputs import DELIVERY_MESSAGES, Delivery, Outputs
 from pipeline.workers.stream import Due, Stream
 
 LINK_MESSAGES = 32
@@ -72,7 +72,9 @@ class PublisherWorker:
         self._news = [News()] * len(self._sources)
         self._publisher = builder.build_publisher(msgspec.structs.replace(spec.config.publish, bind=spec.bind))
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._delivery = Delivery(self._context, spec.delivery) if spec.delivery else None
+        self._delivery = None
+        if spec.delivery:
+            self._delivery = Delivery(SendingEnd(self._context, spec.delivery, capacity=DELIVERY_MESSAGES))
         self._outputs = Outputs(
             publisher=self._publisher,
             sinks=builder.build_sinks(spec.config),
@@ -115,9 +117,9 @@ class PublisherWorker:
         poller = zmq.Poller()
         poller.register(self._control, zmq.POLLIN)
         if self._may_receive():
-            poller.register(self._inlet.socket, zmq.POLLIN)
+            poller.register(self._inlet.waitable, zmq.POLLIN)
         elif self._delivery is not None:
-            poller.register(self._delivery.socket, zmq.POLLOUT)
+            poller.register(self._delivery.link.waitable, zmq.POLLOUT)
         if self._publisher is not None:
             poller.register(self._publisher.socket, zmq.POLLIN)
         wait = self._status_at + STATUS_SECONDS - time.monotonic()

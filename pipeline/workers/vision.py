@@ -19,7 +19,7 @@ import zmq
 from pipeline.batching import Batcher, Waiting
 from pipeline.board import Phase
 from pipeline.graph import Completed, Graph, Lanes
-from pipeline.links.zeromq import ReceivingEnd
+from pipeline.links.zeromq import ReceivingEnd, SendingEnd
 from pipeline.messages import Batch, Frame
 from pipeline.wire import encode_result
 from pipeline.workers.bench import Bench
@@ -28,6 +28,7 @@ from pipeline.workers.inbound import Entry, Inbound
 from pipeline.workers.messages import Complaint, Descriptor, Ready, Reroute, Stop
 from pipeline.workers.parcels import Parcels
 
+LINK_MESSAGES = 32  # on their way to the publisher before it holds us back
 WAIT_SECONDS = 1.0
 WAIT_DEADLINE_SECONDS = 5.0
 SLOW_FACTOR = 4.0  # a batch may take so many times longer than the slowest yet before the worker counts as hung
@@ -74,8 +75,8 @@ class VisionWorker:
         self._inlet = ReceivingEnd(self._context, spec.inlet, capacity=spec.slots * len(bench.sources) + 64)
         self._inbound = Inbound(self._inlet, self._batcher, sources=bench.sources, cells=cells, rings=bench.rings)
         self._parcels = Parcels(
-            self._context,
             spec.outlet,
+            link_to=lambda address: SendingEnd(self._context, address, capacity=LINK_MESSAGES),
             source_ids=self._source_ids,
             cells=cells,
             rings=bench.rings,
@@ -92,7 +93,7 @@ class VisionWorker:
         self._complained = ""
         self._draining = False
         self._poller = zmq.Poller()
-        for readable in (self._inlet.socket, self._control, self._woken):
+        for readable in (self._inlet.waitable, self._control, self._woken):
             self._poller.register(readable, zmq.POLLIN)
 
     def run(self) -> None:
@@ -117,7 +118,7 @@ class VisionWorker:
         due_ns = self._batcher.due_ns() if self._may_submit() else None
         if due_ns is not None:
             wait = min(wait, max(0.0, (due_ns - time.monotonic_ns()) / 1e9))
-        outlet = self._parcels.socket if self._parcels.blocked else None
+        outlet = self._parcels.link.waitable if self._parcels.blocked else None
         if outlet is not None:
             self._poller.register(outlet, zmq.POLLOUT)
         events = self._poller.poll(math.ceil(wait * 1000))
