@@ -33,6 +33,7 @@ from pipeline.wire import (
     Header,
     decode_gap,
     decode_header,
+    decode_id_map,
     decode_result,
     decode_status,
     encode_gap,
@@ -152,6 +153,13 @@ def test_the_json_line_is_what_it_was() -> None:
     assert shown["panoptic"].pop("id_map")
     assert golden["panoptic"].pop("id_map")
     assert json.dumps(shown) == json.dumps(golden)
+
+
+def test_the_worked_example_of_the_specification_is_true() -> None:
+    page = (Path(__file__).parents[3] / "pipeline" / "wire" / "README.md").read_text()
+    coded = bytes.fromhex(next(line for line in page.splitlines() if line.startswith("28 b5 2f fd")))
+    assert len(coded) == 37
+    assert decode_id_map(coded, width=6, height=4).tolist() == IDS
 
 
 def write() -> None:
