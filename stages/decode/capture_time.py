@@ -105,12 +105,21 @@ class LiveClock:
     stay between 0.5 and 1.5 times the camera's own, also while a burst of old frames is caught up with.
 
     A time stamp that goes back, or runs ahead of the time that has passed by more than `jump_ns`, is a discontinuity;
-    the time line is anchored anew at the arrival. Without time stamps capture is arrival, and the clock `host`.
+    the time line is anchored anew at the arrival. Without time stamps capture is arrival, and the clock `host`; but
+    where time stamps are sure to follow (`timed`), a first frame that lacks its own is anchored at its arrival too, as
+    it would have been with it: FFmpeg's parser loses the first one of every stream over RTP (measured).
     """
 
     def __init__(
-        self, *, time_base: Fraction, window_ns: int = 10 * NS, settle_ns: int = 1 * NS, jump_ns: int = 2 * NS
+        self,
+        *,
+        time_base: Fraction,
+        timed: bool = False,
+        window_ns: int = 10 * NS,
+        settle_ns: int = 1 * NS,
+        jump_ns: int = 2 * NS,
     ) -> None:
+        self._timed = timed
         self._time_base = time_base
         self._window_ns = window_ns
         self._settle_ns = settle_ns
@@ -123,7 +132,8 @@ class LiveClock:
     def stamp(self, pts: int | None, *, arrival_ns: int) -> Stamp:
         """The next frame's, which arrived at `arrival_ns` on a wall clock that never steps."""
         if pts is None:
-            return self._stamped(arrival_ns, "host", discontinuity=False)
+            first = self._last_pts_ns is None and self._timed
+            return self._stamped(arrival_ns, "pts" if first else "host", discontinuity=False)
         pts_ns = pts_to_ns(pts, self._time_base)
         delay_ns = arrival_ns - pts_ns
         jumped = self._jumped(pts_ns, delay_ns)

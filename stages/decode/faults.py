@@ -86,7 +86,9 @@ def reading_fault(*, source: SourceConfig, frames: int, silent_seconds: float | 
     """Why a live source that had opened gives no more frames: after how long a silence, or None where it hung up."""
     who = named(source)
     if frames == 0:
-        what = "hung up before the first frame" if silent_seconds is None else f"gave no frame in {silent_seconds:.1f} s"
+        what = (
+            "hung up before the first frame" if silent_seconds is None else f"gave no frame in {silent_seconds:.1f} s"
+        )
         return NoDecodableFrames(f"{who} opened, but {what}; it may send no keyframe, or no video")
     if silent_seconds is None:
         return SourceUnreachable(f"{who} closed the connection after {frames} frames")

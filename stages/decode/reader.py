@@ -41,7 +41,7 @@ class VideoReader:
         self._live = is_live(address)
         self._next_epoch = next_epoch
         self._time_base = opened.stream.time_base or Fraction(1, NS)
-        self._surface = SurfaceMaker()
+        self._surface = SurfaceMaker(codec=self._codec.name)
         self._packets = iter(self._container.demux(self._stream))
         self._count = _Count(declared=0 if self._live else self._stream.frames)
         self._timed = not (self._live and self._container.format.name in _UNTIMED_FORMATS)
@@ -174,7 +174,7 @@ class VideoReader:
 
     def _new_clock(self) -> LiveClock | RecordingClock:
         if self._live:
-            return LiveClock(time_base=self._time_base)
+            return LiveClock(time_base=self._time_base, timed=self._container.format.name == "rtsp")
         start_ns = recording_start_ns(self._container.metadata)
         return RecordingClock(start_ns=start_ns, time_base=self._time_base, rate=self._info.frame_rate)
 

@@ -18,6 +18,9 @@ _VIEWED = frozenset({"yuv420p", "yuvj420p"})
 _SD_WIDTH, _SD_HEIGHT = 1280, 576  # below the one and up to the other, a picture is standard definition
 _NEUTRAL_CHROMA = 128
 
+# Untagged gray uses all 256 values in picture codecs and FFmpeg's scaler, but not in the standards of these.
+_LIMITED_GRAY = frozenset({"h264", "hevc", "vvc", "av1", "libdav1d", "vp9"})
+
 # FFmpeg's AVColorSpace. BT.2020 is converted, the others' matrices are told apart by less than eight bits can show.
 _BT2020 = frozenset({9, 10})
 _MATRIX: dict[int, Matrix] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt709", 10: "bt709"}
@@ -28,12 +31,13 @@ _COLOR_RANGE: dict[Range, ColorRange] = {"limited": ColorRange.MPEG, "full": Col
 class SurfaceMaker:
     """Keeps the scaler between pictures of one stream; making one anew costs more than converting with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, codec: str = "") -> None:
         self._reformatter = VideoReformatter()
+        self._gray_range: Range = "limited" if codec in _LIMITED_GRAY else "full"
 
     def __call__(self, picture: VideoFrame) -> Surface:
         """The picture as yuv420p, upright. Planes are read-only: the decoder may still predict from them."""
-        matrix, color_range = matrix_of(picture), range_of(picture)
+        matrix, color_range = matrix_of(picture), range_of(picture, gray=self._gray_range)
         if picture.format.name in _VIEWED and picture.colorspace not in _BT2020:
             planes = tuple(plane_view(plane) for plane in picture.planes)
         elif picture.format.name == "gray":
@@ -65,8 +69,10 @@ def matrix_of(picture: VideoFrame) -> Matrix:
     return _MATRIX.get(picture.colorspace, default)
 
 
-def range_of(picture: VideoFrame) -> Range:
-    """Limited, unless the stream says that it uses all 256 values."""
+def range_of(picture: VideoFrame, *, gray: Range = "full") -> Range:
+    """Limited, unless the stream says that it uses all 256 values; `gray` is for gray pictures that say nothing."""
+    if picture.format.name == "gray" and picture.color_range == ColorRange.UNSPECIFIED:
+        return gray
     full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
     return "full" if full and not picture.format.is_rgb else "limited"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -18,7 +19,7 @@ any_pts = st.one_of(st.none(), st.integers(min_value=-(2**40), max_value=2**40))
 
 
 def steps_ns(stamps: list[Stamp]) -> list[int]:
-    return [b.capture_time_ns - a.capture_time_ns for a, b in zip(stamps, stamps[1:], strict=False)]
+    return [b.capture_time_ns - a.capture_time_ns for a, b in itertools.pairwise(stamps)]
 
 
 @given(time_base=time_bases, pts=st.lists(any_pts, max_size=50))
@@ -118,6 +119,14 @@ def test_a_change_of_clock_is_flagged() -> None:
     stamps = [clock.stamp(pts, arrival_ns=NS + 40 * i * MS) for i, pts in enumerate([None, None, 0, 3600, None])]
     assert [stamp.clock for stamp in stamps] == ["host", "host", "pts", "pts", "host"]
     assert [stamp.discontinuity for stamp in stamps] == [False, False, True, False, True]
+
+
+def test_a_first_frame_that_lacks_its_pts_is_no_change_of_clock_where_others_follow() -> None:
+    clock = LiveClock(time_base=RTP, timed=True)
+    stamps = [clock.stamp(pts, arrival_ns=NS + 40 * i * MS) for i, pts in enumerate([None, 3600, 7200, None])]
+    assert [stamp.clock for stamp in stamps] == ["pts", "pts", "pts", "host"]
+    assert [stamp.discontinuity for stamp in stamps] == [False, False, False, True]
+    assert steps_ns(stamps) == [40 * MS] * 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""The same RTSP client against a server that is not ours: gst-rtsp-server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import SourceNotFound, SourceUnauthorized
+from tests.cameras import numbered_frames, read_number
+from tests.cameras.files import write_video
+from tests.cameras.gst_camera import GstCamera
+from tests.reading import read_source
+
+pytestmark = pytest.mark.rtsp
+
+Cameras = Callable[..., GstCamera]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_video(tmp_path / "clip.mp4", numbered_frames(40, 320, 240), fps=50)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_every_frame_of_gst_rtsp_server(gst_camera: Cameras, clip: Path, transport: str) -> None:
+    camera = gst_camera(clip, user="admin", password="c@nary/:")
+    reading = read_source(camera.url, transport=transport)
+    assert [read_number(frame.surface.planes[0]) for frame in reading.frames] == list(range(40))
+    assert {frame.clock for frame in reading.frames} == {"pts"}
+
+
+def test_gst_rtsp_server_refuses(gst_camera: Cameras, clip: Path) -> None:
+    camera = gst_camera(clip, user="admin", password="canary")
+    with pytest.raises(SourceUnauthorized, match="check both"):
+        read_source(camera.url.replace("canary", "wrong"))
+    with pytest.raises(SourceUnauthorized, match="none is in the address"):
+        read_source(camera.url.replace("admin:canary@", ""))
+    with pytest.raises(SourceNotFound):
+        read_source(camera.url.replace("/stream", "/other"))
