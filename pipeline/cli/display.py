@@ -1,0 +1,129 @@
+"""What `everyframe run` shows while it runs: a live table on a terminal, now and then a line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from rich.console import Console
+
+from pipeline.cli.complain import complain
+from pipeline.cli.live_table import LiveTable
+from pipeline.cli.meter import Meter
+from pipeline.config import PipelineConfig
+from pipeline.messages import RunStatistics, SourceStatus
+from pipeline.states import SourceState
+
+SPARSELY_SECONDS: Final = 10.0
+
+
+class Display(Protocol):
+    """Shows a run; a context, so that a terminal is left as it was."""
+
+    def update(self, statistics: RunStatistics, complaints: Sequence[str] = ()) -> None:
+        """Show the run at a later instant, and those of all complaints so far that are new."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None: ...
+
+
+def display_for(config: PipelineConfig, address: str, *, quiet: bool) -> Display:
+    """The display that suits where the output goes."""
+    if quiet:
+        return Silent()
+    console = Console(highlight=False)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveTable(console, opening(config, address))
+    return Lines(opening(config, address))
+
+
+def opening(config: PipelineConfig, address: str) -> list[str]:
+    """What is said first: what runs, on what, and the line to paste to subscribe."""
+    names = [source.source_id for source in config.source_configs]
+    network = config.detector_config.model
+    if config.segmenter_config is not None:
+        network += f" and {config.segmenter_config.model}"
+    lines = [f"{_listed(names)} with {network}"]
+    if address:
+        lines.append(f"subscribe:  everyframe watch {address} --topic {names[0]}/tracks")
+    return lines
+
+
+def _listed(names: list[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+class Silent:
+    """Shows nothing but complaints."""
+
+    def __init__(self) -> None:
+        self._told_complaints = 0
+
+    def update(self, statistics: RunStatistics, complaints: Sequence[str] = ()) -> None:
+        """Print new complaints to the error stream."""
+        for complaint in complaints[self._told_complaints :]:
+            complain(f"everyframe: warning: {complaint}")
+        self._told_complaints = len(complaints)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        return None
+
+
+class Lines(Silent):
+    """Plain lines: what auto chose, each change of state, and every few seconds how far it has come."""
+
+    def __init__(self, opening: list[str], *, every_seconds: float = SPARSELY_SECONDS) -> None:
+        super().__init__()
+        self._opening = opening
+        self._every_seconds = every_seconds
+        self._meter = Meter()
+        self._told_notes = 0
+        self._told_at = 0.0
+        self._states: dict[str, tuple[str, str]] = {}
+
+    def __enter__(self) -> Self:
+        for line in self._opening:
+            _tell(line)
+        return self
+
+    def update(self, statistics: RunStatistics, complaints: Sequence[str] = ()) -> None:
+        """Print what is new since the last time."""
+        super().update(statistics, complaints)
+        self._meter.update(statistics)
+        for note in statistics.notes[self._told_notes :]:
+            _tell(note)
+        self._told_notes = len(statistics.notes)
+        for source in statistics.sources:
+            if self._states.get(source.source_id) != (source.state, source.message):
+                self._states[source.source_id] = source.state, source.message
+                _tell(f"{source.source_id}: {state_words(source)}")
+        if statistics.elapsed_seconds - self._told_at >= self._every_seconds:
+            self._told_at = statistics.elapsed_seconds
+            for source in statistics.sources:
+                if source.state == SourceState.STREAMING:
+                    _tell(f"{source.source_id}: {_progress(source)}, {self._meter.rate(source.source_id):.1f} frames/s")
+
+
+def _progress(source: SourceStatus) -> str:
+    of = f" of {source.expected_frames}" if source.expected_frames else ""
+    return f"{source.resulted}{of} frames"
+
+
+def state_words(source: SourceStatus) -> str:
+    """The state of a source and why it is in it."""
+    told = f"{source.state.lower()}: {source.message}" if source.message else source.state.lower()
+    if source.retry_in_seconds is not None:
+        told += f"; next try in {source.retry_in_seconds:.0f} s"
+    return told
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stdout, flush=True)

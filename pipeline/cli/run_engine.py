@@ -1,0 +1,128 @@
+"""Run a configuration to its end, showing how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pipeline.cli.complain import complain
+from pipeline.cli.interrupts import Interrupts
+from pipeline.config import PipelineConfig, is_live
+from pipeline.errors import EveryframeError
+from pipeline.messages import RunStatistics, SourceStatus
+
+if TYPE_CHECKING:
+    from pipeline.workers.messages import SinkCounts
+
+GLANCE_SECONDS: Final = 0.2
+
+
+class Engine(Protocol):
+    """What is asked of an engine here."""
+
+    @property
+    def address(self) -> str:
+        """Where results are published; empty for nowhere."""
+
+    @property
+    def errors(self) -> Mapping[str, EveryframeError]:
+        """Sources that failed for good so far, and why."""
+
+    @property
+    def complaints(self) -> Sequence[str]:
+        """What went wrong so far and was outlived."""
+
+    @property
+    def sink_counts(self) -> SinkCounts:
+        """What each sink took and failed to take, once the run has ended."""
+
+    def start(self) -> None:
+        """Begin. Raises an `EveryframeError` where that cannot be."""
+
+    def statistics(self) -> RunStatistics:
+        """The run at this instant."""
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait for the end, but not for longer; whether it has come. Raises the `EveryframeError` that ended it."""
+
+    def stop(self) -> None:
+        """Finish what is in work and end."""
+
+
+def run_engine(config: PipelineConfig, *, quiet: bool, debug: bool) -> int:
+    """Run a checked configuration; the exit code of the command. Raises what ended the whole run."""
+    from pipeline.cli.display import display_for
+    from pipeline.cli.summary import print_summary
+
+    with Interrupts() as interrupts, ENGINES[config.engine](config, debug) as engine:
+        engine.start()
+        with display_for(config, engine.address, quiet=quiet) as display:
+            while not interrupts.received and not engine.wait(GLANCE_SECONDS):
+                display.update(engine.statistics(), engine.complaints)
+            engine.stop()
+            statistics = engine.statistics()
+            display.update(statistics, engine.complaints)
+        if not quiet:
+            print_summary(statistics, output=config.output)
+        failures = failures_of(config, engine, statistics)
+        for failure in failures:
+            complain(f"everyframe: {failure}", (source.url for source in config.source_configs))
+        return exit_code(config, failed=bool(failures), received=interrupts.received)
+
+
+def failures_of(config: PipelineConfig, engine: Engine, statistics: RunStatistics) -> list[str]:
+    """What failed, a line each: sources, outputs, files that were to lose nothing and did, and our own accounts."""
+    lossless = {source.source_id for source in config.source_configs if source.lossless}
+    failures = [f"{source_id}: {error}" for source_id, error in engine.errors.items()]
+    for source in statistics.sources:
+        if source.source_id not in engine.errors and _never_came(source):
+            failures.append(f"{source.source_id}: no frame came: {source.message}")
+        if source.source_id in lossless and (lost := _dropped_here(source)):
+            failures.append(f"{source.source_id}: {lost} frames of the file have no result; the summary says why")
+        if source.balance:
+            failures.append(f"{source.source_id}: {source.balance} frames are unaccounted for; please report this")
+    for sink, by_source in engine.sink_counts.failed.items():
+        if count := sum(by_source.values()):
+            failures.append(f"{sink}: {count} items could not be written")
+    return failures
+
+
+def _never_came(source: SourceStatus) -> bool:
+    """A camera that was still being tried when the run was ended."""
+    return source.captured == 0 and bool(source.message)
+
+
+def _dropped_here(source: SourceStatus) -> int:
+    """Frames lost by what happened here, other than those that the end of the run cut off or the file had broken."""
+    return sum(count for reason, count in source.dropped.items() if reason not in ("shutdown", "decode_error"))
+
+
+def exit_code(config: PipelineConfig, *, failed: bool, received: int) -> int:
+    """What the command says of a run that has ended, by `received`, the number of a signal, or 0: by itself.
+
+    Ctrl-C is how a run of cameras is meant to end, and cuts off one of files.
+    """
+    if failed:
+        return 1
+    cut_off = any(not is_live(source.url) for source in config.source_configs)
+    return 128 + received if received and cut_off else 0
+
+
+def _local(config: PipelineConfig, debug: bool) -> AbstractContextManager[Engine]:
+    from pipeline.engines.local import LocalEngine
+
+    return LocalEngine(config, debug=debug)
+
+
+def _inline(config: PipelineConfig, debug: bool) -> AbstractContextManager[Engine]:
+    from pipeline.cli.inline_run import InlineRun
+
+    return InlineRun(config)
+
+
+ENGINES: Final[dict[str, Callable[[PipelineConfig, bool], AbstractContextManager[Engine]]]] = {
+    "auto": _local,
+    "local": _local,
+    "inline": _inline,
+}

@@ -1,0 +1,68 @@
+"""What arrives, a line each, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from pipeline.messages import FrameResult, Gap, Item, SourceStatus, TrackState
+
+ROW: Final = "{source:<16} {frame:>10}  {time:<12}  {what}"
+HEAD: Final = ROW.format(source="source", frame="frame", time="time", what="what")
+NO_TIME: Final = "-"
+
+
+def table_line(item: Item) -> str:
+    """One line for a result, a gap or a status. A frame is shown as epoch/seq."""
+    if isinstance(item, FrameResult):
+        return ROW.format(
+            source=item.source_id, frame=f"{item.epoch}/{item.seq}", time=_time(item), what=_what(item)
+        ).rstrip()
+    if isinstance(item, Gap):
+        lost = f"gap: {item.count} frame{'s' if item.count > 1 else ''} lost up to {item.last_seq}: {item.reason}"
+        return ROW.format(source=item.source_id, frame=f"{item.epoch}/{item.first_seq}", time=NO_TIME, what=lost)
+    return ROW.format(source=item.source_id, frame=f"{item.epoch}/", time=NO_TIME, what=_status(item))
+
+
+def _time(result: FrameResult) -> str:
+    """Of a camera the time of day (UTC), of a recording the position in it."""
+    if result.clock in ("rtcp", "host"):
+        return f"{datetime.fromtimestamp(result.capture_time_ns / 1e9, tz=UTC):%H:%M:%S.%f}"[:-3]
+    if result.pts_seconds is None:
+        return NO_TIME
+    minutes, seconds = divmod(result.pts_seconds, 60)
+    return f"{int(minutes):02d}:{seconds:06.3f}"
+
+
+def _what(result: FrameResult) -> str:
+    parts = [", ".join(_tracks(result)) or ", ".join(_detections(result))]
+    if result.gap_before:
+        parts.append(f"after {result.gap_before} lost")
+    if result.panoptic is not None:
+        panoptic = result.panoptic
+        parts.append(f"{len(panoptic.segments)} segments in {panoptic.width}x{panoptic.height}")
+    if not result.analysed:
+        parts.append("predicted")
+    return "; ".join(part for part in parts if part)
+
+
+def _tracks(result: FrameResult) -> Iterator[str]:
+    tracks = result.tracks[result.tracks.states != TrackState.TENTATIVE]
+    for number, label, score, state in zip(
+        tracks.ids.tolist(), tracks.labels.tolist(), tracks.scores.tolist(), tracks.states.tolist(), strict=True
+    ):
+        yield f"{result.class_name(label)} {number} {'lost' if state == TrackState.LOST else f'{score:.2f}'}"
+
+
+def _detections(result: FrameResult) -> Iterator[str]:
+    found = result.detections
+    for label, score in zip(found.labels.tolist(), found.scores.tolist(), strict=True):
+        yield f"{result.class_name(label)} {score:.2f}"
+
+
+def _status(status: SourceStatus) -> str:
+    told = f"{status.state}, {status.resulted} results, {sum(status.dropped.values())} dropped"
+    if status.latency is not None:
+        told += f", p95 {status.latency.p95_ms:.0f} ms"
+    return f"{told}: {status.message}" if status.message else told

@@ -1,0 +1,163 @@
+"""`everyframe watch` on a publisher of ours."""
+
+import json
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from pipeline.cli.app import execute
+from pipeline.cli.watch_table import HEAD, table_line
+from pipeline.messages import Detections, Gap, Latency, SourceStatus, TrackState
+from pipeline.wire import result_from_json
+from stages.publish.zeromq import ZeroMQPublisher
+from tests.pipeline.cli.command_line import started
+from tests.stages.publish.scenes import CAR, PERSON, panoptic, result, tracked
+
+
+def some_results():
+    for pts in range(1000):
+        detections, tracks = tracked([[100, 20, 160, 90]], ids=[4], labels=[CAR])
+        yield result(detections=detections, tracks=tracks, pts=pts)
+
+
+class Publishing:
+    """Publishes, from a thread, the items given, over and over from the first subscription on."""
+
+    def __init__(self, items, *, every_seconds=0.002):
+        self.address = ""
+        self._items, self._every_seconds = list(items), every_seconds
+        self._bound, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self):
+        with ZeroMQPublisher("tcp://127.0.0.1:0") as publisher:
+            self.address = publisher.address
+            self._bound.set()
+            while publisher.statistics().subscriptions == 0 and not self._stop.is_set():
+                publisher.socket.poll(20)
+                publisher.poll()
+            while not self._stop.is_set():
+                for item in self._items:
+                    publisher.write(item)
+                    if self._stop.wait(self._every_seconds):
+                        return
+
+    def __enter__(self):
+        self._thread.start()
+        assert self._bound.wait(20)
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join(20)
+
+
+def watched(capsys, *arguments):
+    code = execute(["watch", *arguments])
+    printed = capsys.readouterr()
+    return code, printed.out.splitlines(), printed.err.splitlines()
+
+
+def test_a_table_with_a_line_a_message_and_at_the_end_how_many_were_missed(capsys):
+    with Publishing(some_results()) as publishing:
+        code, out, err = watched(capsys, publishing.address, "--topic", "door/tracks", "--count", "5")
+    assert code == 0
+    assert out[0] == HEAD
+    assert len(out) == 6
+    assert all(line.startswith("door ") and line.endswith("car 4 0.90") for line in out[1:])
+    assert err == ["received 5, missed 0"]
+
+
+def test_json_lines_are_results(capsys):
+    with Publishing(some_results()) as publishing:
+        code, out, _ = watched(capsys, publishing.address, "-t", "door/all", "-f", "json", "-n", "3")
+    assert code == 0
+    results = [result_from_json(json.loads(line)) for line in out]
+    assert [r.source_id for r in results] == ["door"] * 3
+    assert results[0].tracks.ids.tolist() == [4]
+
+
+def test_gaps_are_printed_in_their_place(capsys):
+    items = [next(some_results()), Gap("door", 1, 1, 3, "late")]
+    with Publishing(items) as publishing:
+        _, out, err = watched(capsys, publishing.address, "-t", "door/tracks", "-n", "10")
+    told = [line for line in out if "gap: 3 frames lost up to 3: late" in line]
+    assert len(told) in (4, 5, 6)
+    assert "the publisher declared" in err[0]
+
+
+def test_every_source_is_found(capsys):
+    items = [
+        item
+        for source_id in ("door", "yard")
+        for item in (SourceStatus(source_id, "STREAMING", 1), result(source_id=source_id))
+    ]
+    with Publishing(items) as publishing:
+        _, out, _ = watched(capsys, publishing.address, "--count", "20")
+    assert {line.split()[0] for line in out[1:]} == {"door", "yard"}
+
+
+def test_silence_ends_it_where_that_was_asked_for(capsys):
+    with Publishing([]) as publishing:
+        code, out, err = watched(capsys, publishing.address, "--timeout", "0.2")
+        assert (code, out, err) == (0, [HEAD], ["received 0, missed 0"])
+        assert watched(capsys, publishing.address, "--timeout", "0.2", "--count", "1")[0] == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_well(number):
+    with Publishing(some_results()) as publishing:
+        process = started("watch", publishing.address, "--topic", "door/tracks")
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{HEAD}\n"
+        assert process.stdout.readline().startswith("door ")
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert err.startswith("received ")
+    assert err.endswith("missed 0\n")
+
+
+def test_a_reader_that_leaves_early_is_no_fault():
+    with Publishing(some_results()) as publishing:
+        process = started("watch", publishing.address, "--topic", "door/tracks")
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        err = process.stderr.read()
+        process.wait(timeout=30)
+    assert process.returncode == 141
+    assert err == ""
+
+
+def test_the_address_may_come_from_the_configuration(tmp_path, capsys):
+    with Publishing(some_results()) as publishing:
+        (tmp_path / "e.yaml").write_text(f"publish: {{bind: '{publishing.address}'}}\n")
+        code, out, _ = watched(capsys, "--config", str(tmp_path / "e.yaml"), "-t", "door/boxes", "-n", "1")
+    assert code == 0
+    assert len(out) == 2
+
+
+def test_lines_of_every_kind():
+    detections, tracks = tracked(
+        [[0, 0, 9, 9], [20, 0, 29, 9]], ids=[1, 2], labels=[CAR, PERSON], states=[TrackState.CONFIRMED, TrackState.LOST]
+    )
+    full = result(
+        detections=detections, tracks=tracks, panoptic=panoptic(np.ones((9, 16)), [CAR]), pts=2080, gap_before=2
+    )
+    assert table_line(full) == (
+        "door                 1/2080  01:23.200     car 1 0.90, person 2 lost; after 2 lost; 1 segments in 16x9"
+    )
+    boxes_only = result(detections=Detections.of(detections.boxes, detections.scores, detections.labels), pts=None)
+    assert table_line(boxes_only) == "door                    1/0  -             car 0.90"
+    assert table_line(result(clock="host", capture_time_ns=1_700_000_000_123_000_000, analysed=False)) == (
+        "door                    1/0  22:13:20.123  predicted"
+    )
+    assert table_line(Gap("yard", 2, 7, 7, "backlog")).endswith("2/7  -             gap: 1 frame lost up to 7: backlog")
+    status = SourceStatus(
+        "yard", "FAULTED", 3, message="nobody answers", resulted=9, dropped={"late": 2}, latency=Latency(1, 2, 3)
+    )
+    assert table_line(status).endswith("FAULTED, 9 results, 2 dropped, p95 2 ms: nobody answers")
