@@ -85,12 +85,12 @@ def test_every_truncation_is_refused(name: str) -> None:
 def test_thousands_of_mutations_raise_nothing_but_wire_errors(name: str) -> None:
     decode, good = TARGETS[name]
     rng = random.Random(name)
-    verdicts = [taken(decode, mutated(good, rng)) for _ in range(4_000)]
-    assert 0 < sum(verdicts) < 4_000
+    verdicts = [taken(decode, mutated(good, rng)) for _ in range(2_000)]
+    assert 0 < sum(verdicts) < 2_000
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(data=st.binary(max_size=200))
 def test_noise_is_refused(name: str, data: bytes) -> None:
     assert not taken(TARGETS[name][0], data)
@@ -151,6 +151,7 @@ def test_bombs_are_refused_without_memory(name: str, bomb: bytes) -> None:
     assert peak < 1_000_000
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_any_topic_is_read_or_refused(topic: bytes) -> None:
     taken(parse_topic, topic)

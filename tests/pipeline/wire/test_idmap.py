@@ -31,6 +31,7 @@ def coded_by_hand(lengths: list[int], values: list[int]) -> bytes:
     return zstandard.ZstdCompressor(level=1).compress(b"".join(planes))
 
 
+@settings(deadline=None)
 @given(arrays(np.uint16, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 65_535)))
 def test_any_map_survives_the_round_trip(ids: np.ndarray) -> None:
     back = decoded(encode_id_map(ids), ids)
@@ -38,6 +39,7 @@ def test_any_map_survives_the_round_trip(ids: np.ndarray) -> None:
     assert np.array_equal(back, ids)
 
 
+@settings(deadline=None)
 @given(arrays(np.uint16, array_shapes(min_dims=2, max_dims=2, max_side=8), elements=st.integers(0, 2)))
 def test_the_bytes_are_those_of_the_slow_reference(ids: np.ndarray) -> None:
     runs = [(len(list(run)), int(value)) for value, run in groupby(ids.ravel().tolist())]
@@ -123,7 +125,7 @@ def test_more_runs_than_the_limit_are_refused() -> None:
         decode_id_map(data, width=10, height=10, limits=Limits(runs=99))
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=64))
 def test_noise_is_refused(data: bytes) -> None:
     with pytest.raises(WireError):
