@@ -50,13 +50,15 @@ class Shared:
         """`frames_at_once`: how many frames the vision worker may have in its hands."""
         self.slots = frames_at_once + queue_frames + SPARE_SLOTS
         count = len(sources)
-        self._board_memory = Board.create(workers=2 + count, sources=count)
-        self.board = Board(self._board_memory, workers=2 + count, sources=count)
+        memory = Board.create(workers=2 + count, sources=count)
+        self._board_memory: int | None = memory
+        self.board = Board(memory, workers=2 + count, sources=count)
         self._rings = [Ring.create(Geometry.of(slots=self.slots, max_pixels=source.max_pixels)) for source in sources]
 
     @property
     def board_memory(self) -> int:
         """The board's descriptor."""
+        assert self._board_memory is not None, "the run has been closed"
         return self._board_memory
 
     def ring(self, source: int) -> tuple[int, int]:
@@ -64,7 +66,11 @@ class Shared:
         return self._rings[source]
 
     def close(self) -> None:
-        """Let go of the descriptors; the board stays readable for who has it."""
-        for descriptor in (self._board_memory, *(d for ring in self._rings for d in ring)):
-            os.close(descriptor)
+        """Let go of the descriptors; the board stays readable for who has it. Calling it twice does no harm."""
+        descriptors = [descriptor for ring in self._rings for descriptor in ring]
         self._rings.clear()
+        if self._board_memory is not None:
+            descriptors.append(self._board_memory)
+            self._board_memory = None
+        for descriptor in descriptors:
+            os.close(descriptor)
