@@ -19,6 +19,11 @@ def complain(text: str, arguments: Iterable[str] = ()) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def about(source_id: str, message: str) -> str:
+    """The message with the source's name before it, which many have already."""
+    return message if message.startswith(f"{source_id}:") else f"{source_id}: {message}"
+
+
 def in_one_line(text: str) -> str:
     """A message over several lines as one."""
     return "; ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -119,7 +119,9 @@ def _progress(source: SourceStatus) -> str:
 
 def state_words(source: SourceStatus) -> str:
     """The state of a source and why it is in it."""
-    told = f"{source.state.lower()}: {source.message}" if source.message else source.state.lower()
+    told = source.state.lower().replace("_", " ")
+    if source.message:
+        told += f": {source.message.removeprefix(f'{source.source_id}: ')}"
     if source.retry_in_seconds is not None:
         told += f"; next try in {source.retry_in_seconds:.0f} s"
     return told

@@ -68,7 +68,7 @@ def table(statistics: RunStatistics, meter: Meter) -> Table:
     for source in statistics.sources:
         rows.add_row(
             source.source_id,
-            Text(source.state.lower(), style=STYLES.get(SourceState(source.state), "bold red")),
+            Text(source.state.lower().replace("_", " "), style=STYLES.get(SourceState(source.state), "bold red")),
             _middle(source),
             f"{source.resulted}/{source.expected_frames}" if source.expected_frames else str(source.resulted),
             f"{meter.rate(source.source_id):.1f}",
@@ -82,7 +82,7 @@ def _middle(source: SourceStatus) -> RenderableType:
     """How far a file has come; what ails a source; else what the picture is."""
     if source.message:
         wait = "" if source.retry_in_seconds is None else f" (next try in {source.retry_in_seconds:.0f} s)"
-        return Text(source.message + wait, style="red")
+        return Text(source.message.removeprefix(f"{source.source_id}: ") + wait, style="red")
     if source.expected_frames:
         return ProgressBar(total=source.expected_frames, completed=source.resulted, width=BAR_WIDTH)
     if not source.width:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pipeline.cli.complain import complain
+from pipeline.cli.complain import about, complain
 from pipeline.cli.interrupts import Interrupts
 from pipeline.config import PipelineConfig, is_live
-from pipeline.errors import EveryframeError
+from pipeline.errors import EveryframeError, SinkError
 from pipeline.messages import RunStatistics, SourceStatus
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def run_engine(config: PipelineConfig, *, quiet: bool, debug: bool) -> int:
     from pipeline.cli.summary import print_summary
 
     with Interrupts() as interrupts, ENGINES[config.engine](config, debug) as engine:
-        engine.start()
+        _start(engine, config)
         with display_for(config, engine.address, quiet=quiet) as display:
             while not interrupts.received and not engine.wait(GLANCE_SECONDS):
                 display.update(engine.statistics(), engine.complaints)
@@ -71,13 +71,23 @@ def run_engine(config: PipelineConfig, *, quiet: bool, debug: bool) -> int:
         return exit_code(config, failed=bool(failures), received=interrupts.received)
 
 
+def _start(engine: Engine, config: PipelineConfig) -> None:
+    """Start, and where the address is taken tell the flag that chooses another."""
+    try:
+        engine.start()
+    except SinkError as exc:
+        if config.publish.bind is None or config.publish.bind not in str(exc):
+            raise
+        raise SinkError(f"{exc}: --publish tcp://127.0.0.1:0, or --publish none") from exc
+
+
 def failures_of(config: PipelineConfig, engine: Engine, statistics: RunStatistics) -> list[str]:
     """What failed, a line each: sources, outputs, files that were to lose nothing and did, and our own accounts."""
     lossless = {source.source_id for source in config.source_configs if source.lossless}
-    failures = [f"{source_id}: {error}" for source_id, error in engine.errors.items()]
+    failures = [about(source_id, str(error)) for source_id, error in engine.errors.items()]
     for source in statistics.sources:
         if source.source_id not in engine.errors and _never_came(source):
-            failures.append(f"{source.source_id}: no frame came: {source.message}")
+            failures.append(about(source.source_id, source.message))
         if source.source_id in lossless and (lost := _dropped_here(source)):
             failures.append(f"{source.source_id}: {lost} frames of the file have no result; the summary says why")
         if source.balance:

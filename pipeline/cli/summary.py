@@ -12,7 +12,7 @@ from rich.text import Text
 from pipeline.config import OutputConfig
 from pipeline.messages import RunStatistics, SourceStatus
 
-WIDE: Final = 140  # columns where the output is no terminal, so that no row is folded
+WIDE: Final = 200  # columns where the output is no terminal, so that no row is folded
 
 
 def print_summary(statistics: RunStatistics, *, output: OutputConfig) -> None:

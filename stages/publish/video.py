@@ -59,6 +59,7 @@ class AnnotatedVideoSink:
         self._path, self._several = Path(path), several
         self._videos: dict[str, SourceVideo] = {}
         self._lost: dict[str, list[Gap]] = {}
+        self._failed: dict[str, SinkError] = {}  # sources whose file could not be opened
         if self._path.suffix.lower() not in (".mp4", ".m4v", ".mov"):
             raise SinkError(f"{path}: --annotate writes MP4; a name that ends in .mp4 is needed")
         _check_place(self._path)
@@ -76,10 +77,17 @@ class AnnotatedVideoSink:
             video.write(item, surface, _told(self._lost.pop(item.source_id, [])))
 
     def _open(self, first: FrameResult) -> SourceVideo:
-        if self._videos and not self._several:
-            raise SinkError(f"{self._path}: one file cannot hold two sources, {first.source_id!r} beside another")
-        self._videos[first.source_id] = SourceVideo(self.path_of(first.source_id), first)
-        return self._videos[first.source_id]
+        source_id = first.source_id
+        if source_id in self._failed:
+            raise self._failed[source_id]  # to start an encoder for every frame would cost more than the run
+        try:
+            if self._videos and not self._several:
+                raise SinkError(f"{self._path}: one file cannot hold two sources, {source_id!r} beside another")
+            self._videos[source_id] = SourceVideo(self.path_of(source_id), first)
+        except SinkError as exc:
+            self._failed[source_id] = exc
+            raise
+        return self._videos[source_id]
 
     def close(self) -> None:
         """Finish all files. Calling it twice does no harm. Raises the `SinkError` of the last that could not be."""
@@ -95,17 +103,14 @@ class AnnotatedVideoSink:
 
 def _check_place(path: Path) -> None:
     """Find out now what would otherwise be known at the first frame. Raises `SinkError`."""
-    reason = None
+    there = path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+        if not there:
+            path.unlink()
     except OSError as exc:
-        reason = exc.strerror
-    if path.is_dir():
-        reason = "Is a directory"
-    elif reason is None and not os.access(path.parent, os.W_OK):
-        reason = "Permission denied"
-    if reason is not None:
-        raise SinkError(f"{path}: cannot be written: {reason}; choose another place with --annotate")
+        raise SinkError(f"{path}: cannot be written: {exc.strerror}; choose another place with --annotate") from exc
 
 
 def _told(gaps: list[Gap]) -> str:
