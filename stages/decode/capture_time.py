@@ -7,9 +7,9 @@ from, and flags a break in the time line. Both count in whole nanoseconds; a rat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
+from typing import NamedTuple
 
 from pipeline.messages import Clock
 
@@ -19,8 +19,7 @@ DEFAULT_RATE = Fraction(25)  # FFmpeg's own for a stream that declares none
 _EARLIEST_YEAR = 1980  # cameras without a clock write 1904 or 1970
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """The capture time of one frame."""
 
     capture_time_ns: int  # since 1970
@@ -28,9 +27,18 @@ class Stamp:
     discontinuity: bool
 
 
-def pts_to_ns(pts: int, time_base: Fraction) -> int:
-    """A time stamp in nanoseconds, rounded down."""
-    return pts * time_base.numerator * NS // time_base.denominator
+class Ticks:
+    """Multiples of an exact step in whole nanoseconds, rounded down; a `Fraction` is too slow for every frame."""
+
+    __slots__ = ("_denominator", "_numerator")
+
+    def __init__(self, step_seconds: Fraction) -> None:
+        self._numerator = step_seconds.numerator * NS
+        self._denominator = step_seconds.denominator
+
+    def to_ns(self, count: int) -> int:
+        """So many steps."""
+        return count * self._numerator // self._denominator
 
 
 def recording_start_ns(metadata: Mapping[str, str]) -> int:
@@ -58,8 +66,8 @@ class RecordingClock:
 
     def __init__(self, *, start_ns: int, time_base: Fraction, rate: Fraction | None) -> None:
         self._start_ns = start_ns
-        self._time_base = time_base
-        self._rate = rate or DEFAULT_RATE
+        self._time_base = Ticks(time_base)
+        self._interval = Ticks(1 / (rate or DEFAULT_RATE))
         self._anchor: tuple[int, int] | None = None  # (pts_ns, capture_ns) at the start of the time line
         self._counted_from: int | None = None  # capture_ns from which frames without a time stamp are counted
         self._counted = 0
@@ -72,7 +80,7 @@ class RecordingClock:
         if pts is None:
             capture_ns = self._count()
         else:
-            pts_ns = pts_to_ns(pts, self._time_base)
+            pts_ns = self._time_base.to_ns(pts)
             discontinuity = self._last_pts_ns is not None and pts_ns < self._last_pts_ns
             if self._anchor is None or discontinuity:
                 self._anchor = (pts_ns, self._after_last())
@@ -86,14 +94,14 @@ class RecordingClock:
         """One interval on; counted from where the time stamps ended, so that rounding never adds up."""
         if self._counted_from is None:
             self._counted_from, self._counted = self._after_last(), 0
-        capture_ns = self._counted_from + self._counted * self._rate.denominator * NS // self._rate.numerator
+        capture_ns = self._counted_from + self._interval.to_ns(self._counted)
         self._counted += 1
         return capture_ns
 
     def _after_last(self) -> int:
         if self._last_ns is None:
             return self._start_ns
-        return self._last_ns + self._rate.denominator * NS // self._rate.numerator
+        return self._last_ns + self._interval.to_ns(1)
 
 
 class LiveClock:
@@ -120,7 +128,7 @@ class LiveClock:
         jump_ns: int = 2 * NS,
     ) -> None:
         self._timed = timed
-        self._time_base = time_base
+        self._time_base = Ticks(time_base)
         self._window_ns = window_ns
         self._settle_ns = settle_ns
         self._jump_ns = jump_ns
@@ -134,7 +142,7 @@ class LiveClock:
         if pts is None:
             first = self._last_pts_ns is None and self._timed
             return self._stamped(arrival_ns, "pts" if first else "host", discontinuity=False)
-        pts_ns = pts_to_ns(pts, self._time_base)
+        pts_ns = self._time_base.to_ns(pts)
         delay_ns = arrival_ns - pts_ns
         jumped = self._jumped(pts_ns, delay_ns)
         if self._offset_ns is None or self._last_pts_ns is None or jumped:
