@@ -82,8 +82,7 @@ def build_sinks(config: PipelineConfig) -> list[Sink]:
     if config.output.directory is not None:
         sinks.append(JsonLinesSink(Path(config.output.directory)))
     if config.output.annotate is not None:
-        rates = {source.source_id: source.target_fps for source in config.source_configs}
-        sinks.append(AnnotatedVideoSink(Path(config.output.annotate), several=len(rates) > 1))
+        sinks.append(AnnotatedVideoSink(Path(config.output.annotate), several=len(config.sources) > 1))
     return sinks
 
 

@@ -73,10 +73,6 @@ class SourceConfig(Settings, frozen=True, kw_only=True):
     realtime: Annotated[bool, Meta(description="Pace a file like a camera, dropping what comes too late.")] = False
     transport: Annotated[Literal["tcp", "udp"], Meta(description="How RTSP carries media.")] = "tcp"
     priority: Annotated[int, Meta(ge=1, le=100, description="Share of a busy network against other sources.")] = 1
-    target_fps: Annotated[
-        Annotated[float, Meta(gt=0, le=1000)] | None,
-        Meta(description="Frames a second to analyse; the rest are predicted. Null: all."),
-    ] = None
     open_timeout_seconds: Annotated[
         float, Meta(gt=0, le=60, description="For connecting, and again for describing.")
     ] = 4.0
@@ -150,7 +146,7 @@ class SuppressConfig(Settings, frozen=True, kw_only=True):
         Literal["soft-gaussian", "soft-linear", "hard", "matrix"], Meta(description="How overlapping boxes lose score.")
     ] = "soft-gaussian"
     sigma: Annotated[float, Meta(gt=0, le=10, description="Width of the gaussian decay.")] = 0.5
-    iou_threshold: Annotated[Fraction01, Meta(description="Overlap from which hard and linear suppression act.")] = 0.5
+    iou_threshold: Annotated[Fraction01, Meta(description="Overlap above which hard and linear suppression act.")] = 0.5
     score_threshold: Annotated[Fraction01, Meta(description="Boxes below after suppression are dropped.")] = 0.1
     max_detections: Annotated[int, Meta(ge=1, le=10_000, description="Kept a frame, best first.")] = 100
     class_agnostic: Annotated[bool, Meta(description="Whether boxes of different classes suppress each other.")] = False
@@ -164,8 +160,8 @@ class TrackerConfig(Settings, frozen=True, kw_only=True):
     )
     low_score: Annotated[Fraction01, Meta(description="Boxes from here may still continue a track.")] = 0.1
     new_track_score: Annotated[Fraction01, Meta(description="Boxes from here start a track.")] = 0.5
-    match_iou: Annotated[Fraction01, Meta(description="Overlap with the prediction needed in the first pass.")] = 0.2
-    second_match_iou: Annotated[Fraction01, Meta(description="Overlap needed in the second pass.")] = 0.4
+    match_iou: Annotated[Fraction01, Meta(description="Overlap with the prediction needed in the first pass.")] = 0.15
+    second_match_iou: Annotated[Fraction01, Meta(description="Overlap needed in the second pass.")] = 0.5
     confirm_frames: Annotated[int, Meta(ge=1, le=100, description="Sightings before a track is confirmed.")] = 2
     lost_seconds: Annotated[float, Meta(gt=0, le=60, description="How long a track may go unseen before it ends.")] = (
         1.5

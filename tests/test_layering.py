@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-GROUND_FLOOR = {"pipeline.errors", "pipeline.messages", "pipeline.stage", "pipeline.config"}
+GROUND_FLOOR = {"pipeline.errors", "pipeline.states", "pipeline.messages", "pipeline.stage", "pipeline.config"}
 HEAVY = ("av", "torch", "torchvision", "openvino", "onnxruntime", "cv2", "zmq", "numba", "scipy", "redis", "typer")
 
 
@@ -25,16 +25,21 @@ def dotted(path: Path) -> str:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Every module a file imports, `from package import module` included, wherever in the file it stands."""
+    """Every module a file imports, wherever in the file it stands."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide the direction of an import"
-            for alias in node.names:
-                submodule = ROOT / Path(*f"{node.module}.{alias.name}".split("."))
-                is_module = submodule.with_suffix(".py").exists() or submodule.is_dir()
-                yield f"{node.module}.{alias.name}" if is_module else str(node.module)
+        yield from modules_of(node, path)
+
+
+def modules_of(node: ast.AST, path: Path) -> Iterator[str]:
+    """The modules an import statement names: in `from package import module`, the module."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{path}: relative imports hide the direction of an import"
+        for alias in node.names:
+            submodule = ROOT / Path(*f"{node.module}.{alias.name}".split("."))
+            is_module = submodule.with_suffix(".py").exists() or submodule.is_dir()
+            yield f"{node.module}.{alias.name}" if is_module else str(node.module)
 
 
 def allowed_of_pipeline(module: str) -> set[str]:
@@ -56,7 +61,7 @@ def test_only_build_joins_the_two_packages(path: Path) -> None:
 
 
 def test_the_ground_floor_stands_on_nothing_else_of_the_runtime() -> None:
-    foundation = GROUND_FLOOR | {"pipeline.states", "pipeline.address"}
+    foundation = GROUND_FLOOR | {"pipeline.address"}
     for module in foundation:
         path = ROOT / Path(*module.split(".")).with_suffix(".py")
         reached = {name for name in imported(path) if name.startswith("pipeline")}
@@ -83,16 +88,7 @@ def test_there_is_no_import_cycle() -> None:
 
 def top_level(path: Path) -> set[str]:
     """What a file imports when it is imported itself: not inside functions, not for type checking only."""
-    found: set[str] = set()
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [alias.name for alias in node.names]
-            if isinstance(node, ast.Import):
-                found.update(names)
-            else:
-                found.add(str(node.module))
-                found.update(f"{node.module}.{name}" for name in names)
-    return found
+    return {name for node in ast.parse(path.read_text()).body for name in modules_of(node, path)}
 
 
 @pytest.mark.parametrize("module", ["pipeline", "stages", "pipeline.cli", "pipeline.config", "pipeline.messages"])
