@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from pipeline.workers.control import MAX_ORDER_BYTES
 from pipeline.workers.messages import Order, Report, decode_report, encode
@@ -80,6 +81,18 @@ class Child:
                 return file.read().rpartition(b")")[2].split()[0] == b"T"
         except OSError:
             return False
+
+    @property
+    def waited_for_core_ns(self) -> int:
+        """How long its most unlucky thread was ready to run while others had the cores; 0 where the kernel is silent.
+
+        `/proc/<pid>/task/<tid>/schedstat`, second figure (Documentation/scheduler/sched-stats.rst).
+        """
+        waited = 0
+        for schedstat in Path(f"/proc/{self.pid}/task").glob("*/schedstat"):
+            with suppress(OSError, IndexError, ValueError):  # the thread has just ended
+                waited = max(waited, int(schedstat.read_text().split()[1]))
+        return waited
 
     def kill(self) -> int:
         """End the process, whatever it does, and wait until it is gone; the exit status."""

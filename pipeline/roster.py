@@ -62,7 +62,7 @@ class Roster:
         seat.starts += 1
         seat.cells.phase = Phase.STARTING
         seat.cells.deadline_ns = time.monotonic_ns() + round(STARTING_SECONDS * 1e9)
-        seat.ready, seat.stopped_checks = False, 0
+        seat.ready, seat.stopped_checks, seat.late = False, 0, None
         seat.outlet = {"camera": self.vision_inlet, "vision": self.publisher_inlet, "publisher": ""}[seat.role]
         child = Child(debug=self._debug, single_threaded=seat.role != "vision")
         child.order(self._spec(seat), [self.shared.board_memory])

@@ -32,6 +32,7 @@ class Seat:
     done: bool = False  # nobody is to fill it any more
     start_at: float = 0.0  # monotonic seconds; not to be filled before
     stopped_checks: int = 0  # how often in a row it was found suspended
+    late: tuple[int, int] | None = None  # past its deadline: since when, and how long it had waited for a core by then
     starts: int = 0
     outlet: str = ""  # where its worker sends
     last_words: str = ""  # of the worker that failed last

@@ -17,6 +17,7 @@ from pipeline.board import Phase, mend
 from pipeline.child import describe_exit
 from pipeline.epochs import EpochStore
 from pipeline.errors import ConfigError, EveryframeError
+from pipeline.judge import fault_of
 from pipeline.messages import GapReason
 from pipeline.roster import Roster
 from pipeline.seats import Seat
@@ -38,7 +39,6 @@ from pipeline.workers.messages import (
 )
 
 TICK_SECONDS = 0.25
-STOPPED_CHECKS = 4  # ticks for which a worker may be suspended
 # Shares of the time to stop after which cameras, then the vision worker, then the publisher are ended.
 STOP_SHARES = {"camera": 0.35, "vision": 0.7, "publisher": 1.0}
 
@@ -222,15 +222,9 @@ class Supervisor:
         """End workers past the deadline they set themselves, or suspended. While stopping, other limits hold."""
         if self._stopping is not None:
             return
-        now_ns = time.monotonic_ns()
         for seat in self._roster.seats:
-            if seat.child is None:
-                continue
-            seat.stopped_checks = seat.stopped_checks + 1 if seat.child.is_stopped else 0
-            if seat.stopped_checks >= STOPPED_CHECKS:
-                self._retire(seat, kill="was suspended")
-            elif now_ns > seat.cells.deadline_ns > 0:
-                self._retire(seat, kill=f"hung while {Phase(seat.cells.phase).name.lower()}")
+            if seat.child is not None and (fault := fault_of(seat, seat.child, now_ns=time.monotonic_ns())):
+                self._retire(seat, kill=fault)
 
     # Ends
 

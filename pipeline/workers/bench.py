@@ -12,6 +12,8 @@ from pipeline.links.shared_memory import Ring
 from pipeline.workers.control import Control
 from pipeline.workers.messages import Spec
 
+SLOW_FACTOR = 4.0  # a step may take so many times longer than the slowest yet
+
 
 class Liveness:
     """Stamps on the board what a worker is doing, and until when it may."""
@@ -25,6 +27,23 @@ class Liveness:
         self._cells.phase = phase
 
 
+class Pace:
+    """How long a step may take before the worker counts as hung, learnt from how long steps took.
+
+    The first may compile something, and has as long as loading has. What it took says nothing about the others.
+    """
+
+    def __init__(self, *, usual_seconds: float, first_seconds: float) -> None:
+        self.allowed_seconds = first_seconds
+        self._usual_seconds = usual_seconds
+        self._slowest_seconds: float | None = None
+
+    def took(self, seconds: float) -> None:
+        """A step is done."""
+        self._slowest_seconds = 0.0 if self._slowest_seconds is None else max(self._slowest_seconds, seconds)
+        self.allowed_seconds = max(self._usual_seconds, SLOW_FACTOR * self._slowest_seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """A worker's tools."""
@@ -34,6 +53,11 @@ class Bench:
     board: Board
     liveness: Liveness
     rings: Mapping[int, Ring]  # by index of the source
+
+    def pace(self) -> Pace:
+        """The pace of a step a frame, by the configured deadlines."""
+        settings = self.spec.config.supervisor
+        return Pace(usual_seconds=settings.frame_deadline_seconds, first_seconds=settings.load_deadline_seconds)
 
     @property
     def sources(self) -> list[SourceConfig]:

@@ -44,6 +44,7 @@ from pipeline.workers.stream import Due, Stream
 LINK_MESSAGES = 32
 AT_ONCE = 64  # messages taken before orders and statuses have their turn
 STATUS_SECONDS = 1.0
+WAIT_DEADLINE_SECONDS = 5.0
 QUIET_SECONDS = 0.3  # when nothing has come for so long, what a dead worker sent has arrived
 FLUSH_SECONDS = 0.5
 
@@ -64,7 +65,7 @@ class PublisherWorker:
         builder = load_builder(spec.builder)
         self._control, self._liveness, self._rings = bench.control, bench.liveness, bench.rings
         self._sources, self._cells = bench.sources, bench.board.sources
-        self._deadline_seconds = spec.config.supervisor.frame_deadline_seconds
+        self._pace = bench.pace()
         self._streams = [
             Stream(source.source_id, cells) for source, cells in zip(self._sources, self._cells, strict=True)
         ]
@@ -105,7 +106,7 @@ class PublisherWorker:
         for index, stream in enumerate(self._streams):
             self._emit(index, stream.resume())
         while not (self._draining and self._is_done()):
-            self._liveness.stamp(Phase.WORKING, self._deadline_seconds + STATUS_SECONDS)
+            self._liveness.stamp(Phase.WAITING, WAIT_DEADLINE_SECONDS)
             self._poll()
             self._obey()
             self._receive()
@@ -163,8 +164,11 @@ class PublisherWorker:
             except msgspec.DecodeError:
                 continue  # only processes of ours get through to here; an ended one may have sent half a message
             payloads = iter(parts[1:])
+            self._liveness.stamp(Phase.WORKING, self._pace.allowed_seconds * len(messages))
+            started = time.monotonic()
             for message in messages:
                 self._take(message, next(payloads, b"") if isinstance(message, Analysed) else b"")
+            self._pace.took((time.monotonic() - started) / len(messages))
 
     def _take(self, message: FromVision, payload: bytes) -> None:
         stream = self._streams[message.source]

@@ -31,7 +31,6 @@ from pipeline.workers.parcels import Parcels
 LINK_MESSAGES = 32  # on their way to the publisher before it holds us back
 WAIT_SECONDS = 1.0
 WAIT_DEADLINE_SECONDS = 5.0
-SLOW_FACTOR = 4.0  # a batch may take so many times longer than the slowest yet before the worker counts as hung
 DRAIN_WAIT_SECONDS = 0.02
 DRAIN_QUIET_SECONDS = 0.3  # frames that an ended camera worker announced, and that have not come by then, will not
 FLUSH_SECONDS = 2.0
@@ -86,10 +85,7 @@ class VisionWorker:
         self._lanes: Lanes[Work] = Lanes(graph, notify=lambda: os.eventfd_write(self._woken, 1))
         self._submitted: deque[float] = deque()
         self._in_lanes: Counter[str] = Counter()
-        self._frame_seconds = config.supervisor.frame_deadline_seconds
-        # The first batches may yet compile something; after them it is known how long one takes.
-        self._allowed_seconds = config.supervisor.load_deadline_seconds
-        self._slowest_seconds = 0.0
+        self._pace = bench.pace()
         self._complained = ""
         self._draining = False
         self._poller = zmq.Poller()
@@ -174,7 +170,7 @@ class VisionWorker:
         work = completed.context
         self._submitted.popleft()
         self._in_lanes.subtract(entry.source_id for entry in work.entries if isinstance(entry, Waiting))
-        self._learn_pace(time.monotonic() - work.since)
+        self._pace.took(time.monotonic() - work.since)
         payloads: dict[tuple[str, int, int], bytes] = {}
         try:
             if completed.error is not None:
@@ -194,12 +190,8 @@ class VisionWorker:
         if not self._submitted:
             self._liveness.stamp(Phase.WAITING, WAIT_DEADLINE_SECONDS)
         else:
-            self._liveness.stamp(Phase.WORKING, self._submitted[0] + self._allowed_seconds - time.monotonic())
-
-    def _learn_pace(self, seconds: float) -> None:
-        """How long a batch may take, from how long they took."""
-        self._slowest_seconds = max(self._slowest_seconds, seconds)
-        self._allowed_seconds = max(self._frame_seconds, SLOW_FACTOR * self._slowest_seconds)
+            allowed = self._submitted[0] + self._pace.allowed_seconds - time.monotonic()
+            self._liveness.stamp(Phase.WORKING, allowed)
 
     def _complain(self, error: Exception) -> None:
         """Tell of an error in a batch; of the same one only once."""
