@@ -136,6 +136,11 @@ class Pipeline:
             self._engine = engine
             yield from engine.items()
 
+    def stop(self) -> None:
+        """End a run from another thread: nothing more is read, and what was read still comes out."""
+        if self._engine is not None:
+            self._engine.stop()
+
     def statistics(self) -> RunStatistics:
         """Frames captured, resulted, dropped and in flight; throughput and latency of the run so far."""
         if self._engine is None:

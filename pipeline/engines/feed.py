@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pipeline.clock import Pacer
-from pipeline.config import SourceConfig
-from pipeline.errors import EveryframeError, SourceError
+from pipeline.config import SourceConfig, is_live
+from pipeline.errors import EveryframeError, SourceError, UsageError
 from pipeline.messages import Frame
+from pipeline.retry import Backoff
 from pipeline.stage import Reader, StreamInfo
 from pipeline.states import SourceState
 
@@ -27,28 +28,43 @@ class OpenSource(Protocol):
 
 
 class Feed:
-    """One source: its reading thread, what waits to be taken, and what it has counted."""
+    """One source: its reading thread, what waits to be taken, and what it has counted.
 
-    def __init__(self, source: SourceConfig, *, open_source: OpenSource, changed: threading.Condition, capacity: int):
+    A file ends, or fails for good. A camera that fails is opened again after a while, in a new epoch, until `stop`.
+    """
+
+    def __init__(
+        self,
+        source: SourceConfig,
+        *,
+        open_source: OpenSource,
+        changed: threading.Condition,
+        capacity: int,
+        backoff: Backoff,
+    ) -> None:
         self.source = source
         self.waiting: deque[Frame] = deque()
         self.captured = 0
         self.overtaken = 0  # frames that a newer one took the place of
         self.undecoded = 0
+        self.reconnects = 0
         self.epoch = 0
         self.state = SourceState.CONNECTING
-        self.error: EveryframeError | None = None
+        self.error: EveryframeError | None = None  # what ended the last session
+        self.finished = False  # no frame will come any more; those waiting can still be taken
         self.info: StreamInfo | None = None
         self._open_source = open_source
         self._changed = changed
         self._capacity = capacity
+        self._backoff = backoff
+        self._epochs = itertools.count(1)
         self._stopping = False
-        self._thread = threading.Thread(target=self._read, name=f"feed-{source.source_id}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"feed-{source.source_id}", daemon=True)
 
     @property
-    def finished(self) -> bool:
-        """Whether no frame will come any more; those waiting can still be taken."""
-        return not self._thread.is_alive() and self.state is not SourceState.CONNECTING
+    def failed(self) -> bool:
+        """Whether the source ended for good by an error."""
+        return self.finished and self.error is not None
 
     def start(self) -> None:
         """Begin reading."""
@@ -66,36 +82,46 @@ class Feed:
             self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
-    def _read(self) -> None:
-        state: SourceState = SourceState.ENDED
-        error: EveryframeError | None = None
-        try:
-            self._read_all()
-        except SourceError as exc:
-            state, error = exc.state, exc
-        except EveryframeError as exc:
-            state, error = SourceState.FAULTED, exc
-        with self._changed:
-            self.state, self.error = state, error
-            self._changed.notify_all()
+    def _run(self) -> None:
+        while True:
+            error = self._session()
+            with self._changed:
+                retry = is_live(self.source.url) and not self._stopping and not isinstance(error, UsageError)
+                self.error = error if retry or not self._stopping else None
+                self.state = _state_after(error)
+                self.finished = not retry
+                self._changed.notify_all()
+                if not retry:
+                    return
+                self.reconnects += 1
+                self._changed.wait_for(lambda: self._stopping, timeout=self._backoff.delay_seconds(self.state))
 
-    def _read_all(self) -> None:
-        reader = self._open_source(self.source, next_epoch=itertools.count(1).__next__)
+    def _session(self) -> EveryframeError | None:
+        """Open, read to the end, close; what went wrong, if anything did."""
+        try:
+            reader = self._open_source(self.source, next_epoch=self._epochs.__next__)
+        except EveryframeError as exc:
+            return exc
+        before = self.undecoded
         pacer = Pacer() if self.source.realtime else None
         try:
             for frame in reader:
+                self.undecoded = before + reader.undecoded
                 if pacer is not None:
                     pacer.wait(frame)
-                if not self._offer(frame, reader):
-                    return
+                if not self._offer(frame, reader.info):
+                    break
+        except EveryframeError as exc:
+            return exc
         finally:
-            self.undecoded = reader.undecoded
+            self.undecoded = before + reader.undecoded
             reader.close()
+        return None
 
-    def _offer(self, frame: Frame, reader: Reader) -> bool:
+    def _offer(self, frame: Frame, info: StreamInfo) -> bool:
         """Queue a frame; False once the feed is to stop."""
         with self._changed:
-            self.state, self.info, self.undecoded = SourceState.STREAMING, reader.info, reader.undecoded
+            self.state, self.info = SourceState.STREAMING, info
             if self.source.lossless:
                 self._changed.wait_for(lambda: self._stopping or len(self.waiting) < self._capacity)
             if self._stopping:
@@ -105,8 +131,15 @@ class Feed:
                 self.overtaken += 1
             self.waiting.append(frame)
             self.captured, self.epoch = self.captured + 1, frame.epoch
+            self._backoff.reset()
             self._changed.notify_all()
             return True
+
+
+def _state_after(error: EveryframeError | None) -> SourceState:
+    if error is None:
+        return SourceState.ENDED
+    return error.state if isinstance(error, SourceError) else SourceState.FAULTED
 
 
 def take_fairly(feeds: Sequence[Feed], count: int, *, start: int) -> list[Frame]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from pipeline.config import PipelineConfig
+from pipeline.config import PipelineConfig, SupervisorConfig
 from pipeline.engines.feed import Feed, OpenSource, take_fairly
 from pipeline.engines.tally import Tally
 from pipeline.errors import EveryframeError, SinkError
 from pipeline.graph import Completed, Graph, Lanes
 from pipeline.messages import Batch, Frame, FrameResult, Gap, RunStatistics, SourceStatus, Surface
+from pipeline.retry import Backoff
 from pipeline.stage import Sink
 
 JOIN_SECONDS = 2.0
@@ -36,7 +38,13 @@ class InlineEngine:
         self._build_graph, self._build_sinks = build_graph, build_sinks
         self._changed = threading.Condition()
         self._feeds = [
-            Feed(source, open_source=open_source, changed=self._changed, capacity=config.batch.queue_frames)
+            Feed(
+                source,
+                open_source=open_source,
+                changed=self._changed,
+                capacity=config.batch.queue_frames,
+                backoff=_backoff(config.supervisor),
+            )
             for source in config.source_configs
         ]
         self._tallies = {feed.source.source_id: Tally(feed.source.source_id) for feed in self._feeds}
@@ -75,10 +83,14 @@ class InlineEngine:
             finished=bool(self._ended),
         )
 
-    def close(self) -> None:
-        """Stop reading, end the lanes, finish the files. Calling it twice does no harm."""
+    def stop(self) -> None:
+        """Read no further; what was read still comes out of `items`, which then ends. Callable from any thread."""
         for feed in self._feeds:
             feed.stop()
+
+    def close(self) -> None:
+        """Stop reading, end the lanes, finish the files. Calling it twice does no harm."""
+        self.stop()
         for feed in self._feeds:
             feed.join(JOIN_SECONDS)
         if self._lanes is not None:
@@ -154,6 +166,7 @@ class InlineEngine:
             dropped={reason: count for reason, count in dropped.items() if count},
             in_flight=len(feed.waiting) + tally.in_lanes,
             undecoded=feed.undecoded,
+            reconnects=feed.reconnects,
             width=feed.info.width if feed.info else 0,
             height=feed.info.height if feed.info else 0,
             codec=feed.info.codec if feed.info else "",
@@ -162,7 +175,7 @@ class InlineEngine:
         )
 
     def _raise_first_error(self) -> None:
-        errors = [feed.error for feed in self._feeds if feed.error is not None] + self._failures
+        errors = [feed.error for feed in self._feeds if feed.failed and feed.error is not None] + self._failures
         if not errors:
             return
         for other in errors[1:]:
@@ -174,3 +187,12 @@ class InlineEngine:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
+
+
+def _backoff(settings: SupervisorConfig) -> Backoff:
+    return Backoff(
+        first_seconds=settings.retry_first_seconds,
+        most_seconds=settings.retry_max_seconds,
+        refused_seconds=settings.auth_retry_seconds,
+        chance=random.random,
+    )

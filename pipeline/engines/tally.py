@@ -5,12 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-import numpy as np
-
+from pipeline import latency
 from pipeline.ledger import SourceLedger
 from pipeline.messages import Frame, FrameResult, Gap, Latency
-
-LATENCIES_KEPT = 65536  # percentiles are of the latest results
 
 
 class Tally:
@@ -20,7 +17,7 @@ class Tally:
         self.ledger = SourceLedger(source_id)
         self.in_lanes = 0
         self.message = ""
-        self._latencies_ms = np.empty(LATENCIES_KEPT, dtype=np.float32)
+        self._latencies = [0] * latency.BUCKETS
 
     @property
     def source_id(self) -> str:
@@ -53,15 +50,11 @@ class Tally:
         settled = self.ledger.result(frame.epoch, frame.seq, hole="backlog")
         assert settled is not None, f"{frame!r} came out of the lanes twice"
         latency_ms = (time.monotonic_ns() - frame.arrival_monotonic_ns) / 1e6
-        self._latencies_ms[(self.results - 1) % LATENCIES_KEPT] = latency_ms
+        latency.record(self._latencies, latency_ms)
         timings = None if result.timings is None else replace(result.timings, latency_ms=latency_ms)
         gap_before = settled.gap_before
         return settled.gaps, replace(result, gap_before=gap_before, timings=timings)
 
     def latency(self) -> Latency | None:
-        """Percentiles of the latest results; None before the first."""
-        if self.results == 0:
-            return None
-        kept = self._latencies_ms[: min(self.results, LATENCIES_KEPT)]
-        p50, p95, p99 = (float(value) for value in np.percentile(kept, [50, 95, 99]))
-        return Latency(p50, p95, p99)
+        """Percentiles of all results so far; None before the first."""
+        return latency.latency_of(self._latencies)

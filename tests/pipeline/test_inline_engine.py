@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-import msgspec
 import numpy as np
 import pytest
 
-from pipeline.config import PipelineConfig, SourceConfig, check
+from pipeline.config import BatchConfig, PipelineConfig, SourceConfig, SupervisorConfig, check
 from pipeline.engines.inline import InlineEngine
 from pipeline.errors import SinkError, SourceNotFound
 from pipeline.graph import Graph
@@ -33,7 +32,10 @@ from pipeline.stage import Field, Reader, Sink, StreamInfo
 class FakeReader:
     """Gives `count` frames; between two of them calls `between`."""
 
-    def __init__(self, source_id: str, count: int, next_epoch: Callable[[], int], between: Callable[[int], None]):
+    def __init__(
+        self, source_id: str, count: int, next_epoch: Callable[[], int], between: Callable[[int], None], *, pts: bool
+    ) -> None:
+        self.pts = pts
         self.info = StreamInfo("fake", 4, 2, Fraction(25), count)
         self.undecoded = 0
         self.closed = False
@@ -43,9 +45,8 @@ class FakeReader:
         for seq in range(self._count):
             self._between(seq)
             surface = Surface("rgb24", (np.full((2, 4, 3), seq % 256, dtype=np.uint8),))
-            yield Frame(
-                self._source_id, self._epoch, seq, seq, Fraction(1, 25), seq * 40_000_000, "recording", 0, surface
-            )
+            pts, at_ns = seq if self.pts else None, seq * 40_000_000
+            yield Frame(self._source_id, self._epoch, seq, pts, Fraction(1, 25), at_ns, "recording", 0, surface)
 
     def close(self) -> None:
         self.closed = True
@@ -57,12 +58,13 @@ class FakeSources:
 
     count: int = 50
     between: Callable[[int], None] = lambda seq: None
+    pts: bool = True
     readers: list[FakeReader] = field(default_factory=list)
 
     def __call__(self, source: SourceConfig, *, next_epoch: Callable[[], int]) -> Reader:
         if source.source_id == "missing":
             raise SourceNotFound("missing: no such file")
-        reader = FakeReader(source.source_id, self.count, next_epoch, self.between)
+        reader = FakeReader(source.source_id, self.count, next_epoch, self.between, pts=self.pts)
         self.readers.append(reader)
         return reader
 
@@ -133,18 +135,16 @@ def engine(
     sinks: Sequence[Sink] = (),
     lanes: int = 2,
     max_batch: int = 1,
+    retry_seconds: float = 1.0,
 ) -> InlineEngine:
     def graph(_: PipelineConfig) -> Graph:
         stages = [detect or CountPixels(), OrderOfFrames()]
         return Graph(stages, classes=Classes(("box",)), model=ModelInfo("fake", "1"), lanes=lanes)
 
-    config = check(PipelineConfig(sources=list(sources)))
-    config = replace_batch(config, max_batch)
+    supervisor = SupervisorConfig(retry_first_seconds=retry_seconds)
+    batch = BatchConfig(max_batch=max_batch)
+    config = check(PipelineConfig(sources=list(sources), batch=batch, supervisor=supervisor))
     return InlineEngine(config, open_source=opened, build_graph=graph, build_sinks=lambda _: sinks)
-
-
-def replace_batch(config: PipelineConfig, max_batch: int) -> PipelineConfig:
-    return msgspec.structs.replace(config, batch=msgspec.structs.replace(config.batch, max_batch=max_batch))
 
 
 @pytest.mark.parametrize(("lanes", "max_batch"), [(1, 1), (2, 1), (3, 4)])
@@ -173,9 +173,9 @@ def test_a_live_source_loses_old_frames_and_every_loss_is_declared() -> None:
         if seq == 49:
             captured_all.set()
 
-    source = SourceConfig(url="rtsp://camera/a", source_id="cam")
+    source = SourceConfig(url="a.mp4", source_id="cam", realtime=True)
     detect = CountPixels(before=hold_first_batch)
-    with engine([source], opened=FakeSources(between=tell_last), detect=detect, lanes=1) as running:
+    with engine([source], opened=FakeSources(between=tell_last, pts=False), detect=detect, lanes=1) as running:
         items = list(running.items())
         status = running.statistics().sources[0]
     covered: list[int] = []
@@ -242,3 +242,18 @@ def test_leaving_early_stops_reading_and_closes_the_reader() -> None:
         assert next(iter(running.items())).seq == 0
     assert opened.readers[0].closed
     assert not any(thread.name.startswith(("feed-", "lane")) for thread in threading.enumerate())
+
+
+def test_a_camera_that_ends_is_opened_again_in_a_new_epoch_until_stopped() -> None:
+    source = SourceConfig(url="rtsp://camera/a", source_id="cam")
+    with engine([source], opened=FakeSources(count=3), retry_seconds=0.001) as running:
+        epochs: list[int] = []
+        for item in running.items():
+            epochs.append(item.epoch)
+            if item.epoch >= 3:
+                running.stop()
+        status = running.statistics().sources[0]
+    assert sorted(set(epochs))[:3] == [1, 2, 3]
+    assert epochs == sorted(epochs)
+    assert status.reconnects >= 2
+    assert (status.state, status.balance, status.in_flight) == ("ENDED", 0, 0)
