@@ -1,9 +1,10 @@
 """Which anchors learn which object: task-aligned assignment.
 
 Source: Feng et al. 2021, "TOOD: Task-aligned One-stage Object Detection" (arXiv:2108.07755): an anchor is worth
-`score ** score_power * iou ** iou_power` to an object; each object takes its few best anchors, and the class target of an
-anchor follows its worth, so that the best box also learns the best score. Unlike there, an object's best anchor has full
-weight in the box loss whatever its overlap: weighted by overlap, small objects, which start with none, never learn.
+`score ** score_power * iou ** iou_power` to an object; each object takes its few best anchors, and the class target of
+an anchor follows its worth, so that the best box also learns the best score. Unlike there, an object's best anchor has
+full weight in the box loss whatever its overlap: weighted by overlap, small objects, which start with none, would
+never learn.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class AugmentConfig:
     stretch: float = 1.15
     mirror_chance: float = 0.5
     colour_chance: float = 0.8
-    channel_chance: float = 0.08
+    channel_chance: float = 0.12
     blur_chance: float = 0.15
     noise_chance: float = 0.25
 
@@ -73,7 +73,10 @@ def _window(sample: Sample, rng: np.random.Generator, config: AugmentConfig) -> 
 
 
 def resample(sample: Sample, window: tuple[float, float, float, float], *, width: int, height: int) -> Sample:
-    """The window (left, top, right, bottom, pixels) as a picture of its own; objects whose box it cuts become less visible."""
+    """The window (left, top, right, bottom in pixels) as a picture of its own.
+
+    Objects whose box the window cuts become less visible.
+    """
     left, top, right, bottom = window
     sx, sy = width / (right - left), height / (bottom - top)
     image = _cut(sample.image, window, width=width, height=height, shrink=cv2.INTER_AREA)
@@ -110,7 +113,7 @@ def recolour(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     """Other hue, saturation, gain, gamma and white balance, through one table a channel."""
     if rng.random() < 0.6:
         hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-        shift, gain = int(rng.integers(-12, 13)), rng.uniform(0.5, 1.5)
+        shift, gain = int(rng.integers(-18, 19)), rng.uniform(0.25, 1.5)
         hue = ((np.arange(256) + shift) % 180).astype(np.uint8)
         saturation = np.clip(np.arange(256) * gain, 0, 255).astype(np.uint8)
         same = np.arange(256, dtype=np.uint8)
@@ -122,7 +125,7 @@ def recolour(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
 
 
 def add_noise(image: NDArray[np.uint8], rng: np.random.Generator, *, sigma: float) -> NDArray[np.uint8]:
-    """Gaussian noise of `sigma` levels, drawn for a tile and repeated at a random offset: a full draw would cost more than a frame."""
+    """Gaussian noise of `sigma` levels, drawn for a tile and repeated: a full draw would cost more than the rest."""
     height, width, _ = image.shape
     tile = rng.normal(0, sigma, (64, 101, 3)).astype(np.float32)
     noise = np.tile(tile, (height // 64 + 1, width // 101 + 1, 1))[:height, :width]
@@ -130,7 +133,7 @@ def add_noise(image: NDArray[np.uint8], rng: np.random.Generator, *, sigma: floa
 
 
 def is_ignored(sample: Sample, *, scale: float = 1.0) -> NDArray[np.bool_]:
-    """[G]: hidden or cut off to less than `MIN_VISIBILITY`, or a shorter side under `MIN_SIDE_PIXELS` (after `scale`)."""
+    """[G]: visible by less than `MIN_VISIBILITY`, or a shorter side under `MIN_SIDE_PIXELS` (after `scale`)."""
     sides = (sample.boxes[:, 2:] - sample.boxes[:, :2]).min(1, initial=np.inf) * scale
     return (sample.visibility < MIN_VISIBILITY) | (sides < MIN_SIDE_PIXELS)
 

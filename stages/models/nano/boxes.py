@@ -1,7 +1,6 @@
 """Overlap of boxes in xyxy, differentiable.
 
-Source of the generalised overlap: Rezatofighi et al. 2019 (arXiv:1902.09630); of the complete one, with its distance and
-aspect terms: Zheng et al. 2020 (arXiv:1911.08287).
+Source of the complete overlap, with its distance and aspect terms: Zheng et al. 2020 (arXiv:1911.08287).
 """
 
 from __future__ import annotations

@@ -12,12 +12,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.models.nano.augment import resample
 from stages.models.nano.sample import FIRST_OBJECT, MAX_OBJECTS, PackedSample, Sample, pack
 from stages.models.world import STUFF, World, WorldFrame
 from stages.models.world.classes import THING_ID_BASE
 
-# Two of three worlds are rendered near the network's size, the third large: a camera's picture arrives shrunk and is sharper.
-TRAINING_SIZES = ((640, 360), (576, 324), (960, 540))
+# Two of three worlds are rendered near the network's size, the third large: a camera's picture arrives shrunk, and is
+# sharper for it.
+RENDER_SIZES = ((640, 360), (576, 324), (960, 540))
+# Nothing larger is kept: unpacking would cost more than training on it.
+LARGEST_KEPT = (640, 360)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +57,20 @@ def sample_of(frame: WorldFrame) -> Sample:
 
 def render_world(seed: int, plan: RenderPlan) -> list[PackedSample]:
     """All frames that the plan takes of one world of the training split."""
-    width, height = TRAINING_SIZES[seed % len(TRAINING_SIZES)]
+    width, height = RENDER_SIZES[seed % len(RENDER_SIZES)]
     world = World(seed, split="train", width=width, height=height)
     samples = []
     for _ in range(plan.frames_per_world):
-        samples.append(pack(sample_of(world.render())))
+        samples.append(pack(_kept(sample_of(world.render()))))
         world.step(plan.seconds_between)
     return samples
+
+
+def _kept(sample: Sample) -> Sample:
+    height, width = sample.regions.shape
+    if (width, height) <= LARGEST_KEPT:
+        return sample
+    return resample(sample, (0, 0, width, height), width=LARGEST_KEPT[0], height=LARGEST_KEPT[1])
 
 
 def render(plan: RenderPlan, *, processes: int | None = None) -> Iterator[list[PackedSample]]:
@@ -71,7 +82,7 @@ def render(plan: RenderPlan, *, processes: int | None = None) -> Iterator[list[P
 
 
 def save(samples: list[PackedSample], path: Path) -> None:
-    """One `.npz` of plain arrays (no pickle); written beside and renamed, so that a half-written cache is never read."""
+    """One `.npz` of plain arrays, no pickle; written beside and renamed, so that half a cache is never read."""
     arrays: dict[str, NDArray[np.generic]] = {
         "object_counts": np.array([len(s.labels) for s in samples], np.int64),
         "image_bytes": np.array([s.image.size for s in samples], np.int64),
@@ -130,5 +141,7 @@ def load_all(folder: Path) -> list[PackedSample]:
     """
     paths = sorted(path for path in folder.glob("worlds-*.npz") if ".partial" not in path.name)
     if not paths:
-        raise FileNotFoundError(f"no worlds-*.npz in {folder}; render some first with `python -m stages.models.nano render`")
+        raise FileNotFoundError(
+            f"no worlds-*.npz in {folder}; render some first with `python -m stages.models.nano render`"
+        )
     return [sample for path in paths for sample in load(path)]

@@ -1,8 +1,8 @@
 """What the network is trained on: four terms, each a pure function, and their weighted sum.
 
-Class scores: quality focal loss (Li et al. 2020, arXiv:2006.04388) against the assignment's soft targets. Boxes: complete IoU
-(1911.08287). Masks: cross-entropy inside the box (YOLACT, 1904.02689) and dice (Milletari et al. 2016, 1606.04797). Semantic map:
-cross-entropy over labelled pixels.
+Class scores: quality focal loss (Li et al. 2020, arXiv:2006.04388) against the assignment's soft targets. Boxes:
+complete IoU (1911.08287). Masks: cross-entropy inside the box (YOLACT, 1904.02689) and dice (Milletari et al. 2016,
+1606.04797). Semantic map: cross-entropy over labelled pixels.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class LossWeights:
 def class_loss(logits: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
     """Quality focal loss of one picture, summed: logits, targets [A, C]; counted [A] bool, False where ignored.
 
-    Each cross-entropy weighs as the squared error of its score. Without that, thousands of background cells outweigh the
-    few positive ones and the finest level stays silent for hundreds of steps.
+    Each cross-entropy weighs as the squared error of its score. Without that, thousands of background cells outweigh
+    the few positive ones and the finest level stays silent for hundreds of steps.
     """
     entropies = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     error = (targets - logits.detach().sigmoid()).square()
@@ -99,7 +99,7 @@ def total_loss(
     *,
     weights: LossWeights | None = None,
     class_weights: Tensor | None = None,
-    masks_per_object: int = 3,
+    masks_per_object: int = 2,
 ) -> dict[str, Tensor]:
     """The weighted terms of a batch by name; their sum is what to minimise.
 
@@ -108,14 +108,16 @@ def total_loss(
         targets: N ground truths.
         weights: how much each term counts.
         class_weights: [classes] weights of the semantic classes, or None for equal ones.
-        masks_per_object: mask losses are taken at this many of an object's best anchors: a mask costs far more than a box.
+        masks_per_object: mask losses are taken at this many of an object's best anchors; masks cost more than boxes.
     """
     weights = weights or LossWeights()
     height, width = (side * MASK_STRIDE for side in output.semantic.shape[2:])
     anchors = anchor_points(height, width, device=output.boxes.device)
     classes, boxes, masks = [], [], []
     target_sum, box_weight, mask_count = 1.0, 1.0, 0
-    logits, coefficients, prototypes = (t.float() for t in (output.class_logits, output.coefficients, output.prototypes))
+    logits, coefficients, prototypes = (
+        t.float() for t in (output.class_logits, output.coefficients, output.prototypes)
+    )
     for index, target in enumerate(targets):
         with torch.no_grad():
             found = assign(logits[index].sigmoid(), output.boxes[index], anchors, target.boxes, target.labels)

@@ -1,7 +1,7 @@
 """The layers of everyframe-nano: a CSP backbone, a summing pyramid, an anchor-free head, prototypes and a semantic map.
 
-Sources: cross-stage partial blocks, Wang et al. 2019 (arXiv:1911.11929); path aggregation, Liu et al. 2018 (1803.01534);
-centre-and-size decoding without anchors, Ge et al. 2021 (2107.08430); prototype masks, Bolya et al. 2019 (1904.02689).
+Sources: cross-stage partial blocks, Wang et al. 2019 (arXiv:1911.11929); path aggregation, Liu et al. 2018
+(1803.01534); centre-and-size decoding without anchors, Ge et al. 2021 (2107.08430); prototype masks, Bolya et al. 2019 (1904.02689).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class NanoConfig:
     widths: tuple[int, int, int, int, int] = (16, 32, 64, 128, 192)
     depths: tuple[int, int, int, int] = (1, 2, 2, 1)
     pyramid: int = 64
-    mask_width: int = 48
+    mask_width: int = 40
 
 
 class NanoOutput(NamedTuple):

@@ -90,7 +90,9 @@ class TrainingStream(IterableDataset[TrainingBatch]):
         while True:
             yield collate(
                 [
-                    augment(unpack(self.samples[next(order)]), rng, width=self.width, height=self.height, config=self.config)
+                    augment(
+                        unpack(self.samples[next(order)]), rng, width=self.width, height=self.height, config=self.config
+                    )
                     for _ in range(self.batch)
                 ]
             )

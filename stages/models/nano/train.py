@@ -16,13 +16,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from stages.models.nano.dataset import load_all
 from stages.models.nano.losses import LossWeights, total_loss
 from stages.models.nano.network import Nano, NanoConfig
+from stages.models.nano.replicas import Replica
 from stages.models.nano.sample import PackedSample
 from stages.models.nano.targets import TrainingBatch, TrainingStream
 from stages.models.world import STUFF, THINGS
 
-# Semantic errors on thin things cost PQ twice (the thing and the stuff behind it) and are few pixels: they count double.
+# A semantic error on a thin thing costs twice (the thing and the stuff behind it) and is few pixels: it counts double.
 _THING_PIXEL_WEIGHT = 2.0
 
 
@@ -32,7 +34,7 @@ class TrainConfig:
 
     Attributes:
         minutes: wall-clock length of the training.
-        batch: pictures a step.
+        batch: pictures a step (of each copy).
         width: of a training picture, pixels.
         height: of a training picture, pixels.
         learning_rate: the highest.
@@ -40,7 +42,7 @@ class TrainConfig:
         warm_up: share of the time in which the rate rises.
         average: decay of the averaged weights, which are the ones kept.
         clip: longest gradient.
-        threads: of torch; the data worker takes part of one more.
+        threads: of torch (in each copy); the data worker takes part of one more.
         bf16: compute in bfloat16 where that is safe.
         seed: of weights, order and augmentation.
         checkpoint_minutes: time between two checkpoints.
@@ -56,7 +58,7 @@ class TrainConfig:
     warm_up: float = 0.02
     average: float = 0.998
     clip: float = 10.0
-    threads: int = 2
+    threads: int = 1
     bf16: bool = True
     seed: int = 0
     checkpoint_minutes: float = 3.0
@@ -112,14 +114,17 @@ def train_step(
     bf16: bool = False,
     clip: float = 10.0,
     loss_weights: LossWeights | None = None,
+    agree: Callable[[], None] | None = None,
 ) -> dict[str, float]:
-    """One step on one batch; the loss terms by name."""
+    """One step on one batch; the loss terms by name. `agree` is called when the gradients are there."""
     images = batch.images.contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         output = network(images.bfloat16() if bf16 else images.float())
     terms = total_loss(output, batch.targets, weights=loss_weights, class_weights=class_weights())
     optimizer.zero_grad(set_to_none=True)
     torch.stack(list(terms.values())).sum().backward()
+    if agree is not None:
+        agree()
     nn.utils.clip_grad_norm_(network.parameters(), clip)
     optimizer.step()
     return {name: float(term.detach()) for name, term in terms.items()}
@@ -132,6 +137,7 @@ def train(
     *,
     network_config: NanoConfig | None = None,
     start: Path | None = None,
+    replica: Replica = Replica(),
     clock: Callable[[], float] = time.monotonic,
 ) -> Nano:
     """Train on the samples and keep the averaged weights in `checkpoint` (safetensors, with a `.json` log beside it).
@@ -142,6 +148,7 @@ def train(
         config: how to train.
         network_config: shape of the network.
         start: a checkpoint to start from, or None for random weights.
+        replica: which of several copies that train together; the first keeps the weights.
         clock: seconds; a test gives its own.
     """
     torch.manual_seed(config.seed)
@@ -151,21 +158,46 @@ def train(
         network.load_state_dict(load_file(start))
     average = Average(network, config.average)
     optimizer = make_optimizer(network, learning_rate=config.learning_rate, weight_decay=config.weight_decay)
-    log = _Log(config, clock)
-    for batch in _batches(samples, config):
-        progress = log.progress()
-        if progress >= 1:
-            break
+    log = _Log(config, clock, copies=replica.count, quiet=replica.rank > 0)
+    agreement = _Agreement(network, replica, log)
+    for batch in _batches(samples, config, seed=config.seed + replica.rank):
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * rate_at(progress, warm_up=config.warm_up)
+            group["lr"] = config.learning_rate * rate_at(agreement.progress, warm_up=config.warm_up)
         terms = train_step(
-            network, optimizer, batch, bf16=config.bf16, clip=config.clip, loss_weights=config.loss
+            network,
+            optimizer,
+            batch,
+            bf16=config.bf16,
+            clip=config.clip,
+            loss_weights=config.loss,
+            agree=agreement.reach,
         )
         average.update(network)
-        if log.add(terms):
+        if agreement.progress >= 1:
+            break
+        if log.add(terms) and replica.rank == 0:
             save_checkpoint(average.network, checkpoint, log.lines)
-    save_checkpoint(average.network, checkpoint, log.lines)
+    if replica.rank == 0:
+        save_checkpoint(average.network, checkpoint, log.lines)
     return average.network
+
+
+class _Agreement:
+    """What all copies agree on in every step: the gradients, and how far the time has run."""
+
+    def __init__(self, network: Nano, replica: Replica, log: _Log) -> None:
+        self.network, self.replica, self.log = network, replica, log
+        self.progress = 0.0
+
+    def reach(self) -> None:
+        self.progress = self.replica.agree(self.network, self.log.progress())
+
+
+def train_from_cache(
+    replica: Replica, *, cache: Path, checkpoint: Path, config: TrainConfig, start: Path | None
+) -> None:
+    """`train` on every sample of a cache folder: the body of `run_replicas`."""
+    train(load_all(cache), checkpoint, config, start=start, replica=replica)
 
 
 def save_checkpoint(network: Nano, path: Path, lines: list[dict[str, float]]) -> None:
@@ -177,18 +209,18 @@ def save_checkpoint(network: Nano, path: Path, lines: list[dict[str, float]]) ->
     path.with_suffix(".json").write_text(json.dumps(lines, indent=1) + "\n")
 
 
-def _batches(samples: list[PackedSample], config: TrainConfig) -> Iterator[TrainingBatch]:
-    stream = TrainingStream(
-        samples, batch=config.batch, width=config.width, height=config.height, seed=config.seed
-    )
+def _batches(samples: list[PackedSample], config: TrainConfig, *, seed: int) -> Iterator[TrainingBatch]:
+    stream = TrainingStream(samples, batch=config.batch, width=config.width, height=config.height, seed=seed)
     return iter(DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4))
 
 
 class _Log:
     """Knows how far the time has run, and prints the mean loss terms now and then."""
 
-    def __init__(self, config: TrainConfig, clock: Callable[[], float], *, every: int = 50) -> None:
-        self.config, self.clock, self.every = config, clock, every
+    def __init__(
+        self, config: TrainConfig, clock: Callable[[], float], *, copies: int, quiet: bool, every: int = 50
+    ) -> None:
+        self.config, self.clock, self.copies, self.quiet, self.every = config, clock, copies, quiet, every
         self.started = self.saved = clock()
         self.recent: list[dict[str, float]] = []
         self.lines: list[dict[str, float]] = []
@@ -212,7 +244,8 @@ class _Log:
         means = {name: sum(terms[name] for terms in self.recent) / len(self.recent) for name in self.recent[0]}
         seconds = self.clock() - self.started
         line = {"step": self.steps, "minutes": seconds / 60, **means, "total": sum(means.values())}
-        line["pictures_per_second"] = self.steps * self.config.batch / seconds
+        line["pictures_per_second"] = self.steps * self.config.batch * self.copies / seconds
         self.lines.append({name: round(value, 4) for name, value in line.items()})
         self.recent.clear()
-        print("  ".join(f"{name} {value:.4g}" for name, value in line.items()), file=sys.stderr, flush=True)
+        if not self.quiet:
+            print("  ".join(f"{name} {value:.4g}" for name, value in line.items()), file=sys.stderr, flush=True)

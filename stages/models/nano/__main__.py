@@ -1,0 +1,10 @@
+"""`python -m stages.models.nano`: render, train, export and evaluate everyframe-nano."""
+
+from __future__ import annotations
+
+import sys
+
+from stages.models.nano.commands import main
+
+if __name__ == "__main__":
+    sys.exit(main())
