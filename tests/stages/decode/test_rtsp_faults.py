@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.errors import (
     AddressError,
@@ -137,6 +139,32 @@ def test_pictures_larger_than_allowed(rtsp_camera: Cameras) -> None:
     fault = fault_of(camera.url, max_pixels=320 * 240 - 1)
     assert type(fault) in (SourceUnsupported, NoDecodableFrames)
     assert_tells_no_secret(fault)
+
+
+@pytest.fixture(scope="module")
+def strict_camera() -> Iterator[RtspCamera]:
+    """Lets nobody in."""
+    with RtspCamera(numbered_video(5), user="somebody", password="else") as camera:
+        yield camera
+
+
+odd_text = st.text("abcXYZ019._-%40:/?#&=+ é", max_size=8)
+
+
+@settings(max_examples=200, deadline=None)
+@given(user=odd_text, password=odd_text, token=odd_text, quoted=st.booleans())
+def test_no_generated_secret_is_ever_told(
+    strict_camera: RtspCamera, user: str, password: str, token: str, quoted: bool
+) -> None:
+    """200 addresses with a canary in user, password and query, written as they should be and as they should not."""
+    secrets = [f"canary1{user}", f"canary2{password}", f"canary3{token}"]
+    written = [quote(secret, safe="") if quoted else secret for secret in secrets]
+    address = f"rtsp://{written[0]}:{written[1]}@127.0.0.1:{strict_camera.port}/stream?token={written[2]}"
+    with pytest.raises(EveryframeError) as caught:
+        read_source(address, open_timeout_seconds=TIMEOUT_SECONDS)
+    for text in chained_texts(caught.value):
+        assert "canary" not in text
+        assert not [s for s in secrets if base64.b64encode(s.encode()).decode().rstrip("=") in text]
 
 
 def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
