@@ -71,7 +71,7 @@ def table(statistics: RunStatistics, meter: Meter) -> Table:
             Text(source.state.lower().replace("_", " "), style=STYLES.get(SourceState(source.state), "bold red")),
             _middle(source),
             f"{source.resulted}/{source.expected_frames}" if source.expected_frames else str(source.resulted),
-            f"{meter.rate(source.source_id):.1f}",
+            "" if SourceState(source.state).is_final else f"{meter.rate(source.source_id):.1f}",
             "" if source.latency is None else f"{source.latency.p95_ms:.0f}",
             str(sum(source.dropped.values())),
         )
@@ -84,7 +84,13 @@ def _middle(source: SourceStatus) -> RenderableType:
         wait = "" if source.retry_in_seconds is None else f" (next try in {source.retry_in_seconds:.0f} s)"
         return Text(source.message.removeprefix(f"{source.source_id}: ") + wait, style="red")
     if source.expected_frames:
-        return ProgressBar(total=source.expected_frames, completed=source.resulted, width=BAR_WIDTH)
+        return ProgressBar(
+            total=source.expected_frames,
+            completed=source.resulted,
+            width=BAR_WIDTH,
+            complete_style="cyan",
+            finished_style="green",
+        )
     if not source.width:
         return ""
     return Text(f"{source.width}x{source.height} {source.codec} {source.frame_rate:.4g} fps", style="dim")

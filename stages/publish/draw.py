@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from math import hypot
 from typing import Final
 
@@ -13,11 +14,13 @@ from pipeline.messages import NO_TRACK, FrameResult, TrackState, UInt8
 from stages.publish.caption import draw_caption
 from stages.publish.colours import INK, WHITE, Colour, mix, stuff_colour, thing_colour
 from stages.publish.layer import Layer, Points, dashes, rounded, stroke, stroke_open
-from stages.publish.masks import THING_OPACITY, outlines, tint_ground
+from stages.publish.masks import THING_OPACITY, outlines, tinted_ground
 from stages.publish.tags import Box, Tag, draw_tag, place_tags
 from stages.publish.trails import Step, Trails
 
 UNTRACKED_SCORE: Final = 0.3  # a detection without a confirmed track is drawn from this score, thin
+UNTRACKED: Final[Colour] = (214, 218, 224)  # beside coloured tracks
+TRAIL_BANDS: Final = 7
 LOST_OPACITY: Final = 0.55
 
 
@@ -105,7 +108,7 @@ def things_of(result: FrameResult) -> Iterator[Thing]:
             yield Thing(
                 box=box,
                 name=result.class_name(label),
-                colour=thing_colour(label),
+                colour=UNTRACKED if len(tracks) else thing_colour(label),
                 number=NO_TRACK,
                 score=float(detections.scores[row]),
                 lost=False,
@@ -142,12 +145,7 @@ def _borders(result: FrameResult, things: Iterable[Thing]) -> dict[int, list[Poi
 def _layer(
     result: FrameResult, things: list[Thing], borders: dict[int, list[Points]], trails: Trails | None, style: Style
 ) -> Layer:
-    layer = Layer(result.width, result.height)
-    if result.panoptic is not None:
-        segments = result.panoptic.segments
-        stuff = segments[~segments.is_thing]
-        names = (result.class_name(label) for label in stuff.labels.tolist())
-        tint_ground(layer, result.panoptic, dict(zip(stuff.ids.tolist(), map(stuff_colour, names), strict=True)))
+    layer = _ground(result)
     for thing in things:
         if borders.get(thing.segment_id):
             layer.fill(borders[thing.segment_id], thing.colour, THING_OPACITY)
@@ -156,16 +154,28 @@ def _layer(
     return layer
 
 
+def _ground(result: FrameResult) -> Layer:
+    if result.panoptic is None:
+        return Layer.clear(result.width, result.height)
+    segments = result.panoptic.segments
+    stuff = segments[~segments.is_thing]
+    names = (result.class_name(label) for label in stuff.labels.tolist())
+    colours = dict(zip(stuff.ids.tolist(), map(stuff_colour, names), strict=True))
+    return tinted_ground(result.panoptic, colours, width=result.width, height=result.height)
+
+
 def _draw_trail(layer: Layer, steps: list[Step], colour: Colour, style: Style) -> None:
-    """A stroke that fades and thins towards the past."""
-    points = _apart(smoothed(steps), 2.0 * style.line)
-    shares = [i / len(points) for i in range(1, len(points))]
-    layer.path(
-        np.array(points),
-        colour,
-        opacities=[0.1 + 0.75 * share for share in shares],
-        thicknesses=[max(1, round(2 * style.line * share)) for share in shares],
-    )
+    """A line that fades and thins towards the past, in a few bands."""
+    points = np.array(_apart(smoothed(steps), 2.0 * style.line))
+    edges = np.linspace(0, len(points) - 1, min(TRAIL_BANDS, len(points) - 1) + 1).round().astype(int).tolist()
+    for band, (first, last) in enumerate(pairwise(edges), start=1):
+        share = band / (len(edges) - 1)
+        layer.path(
+            points[first : last + 1],
+            colour,
+            opacity=0.1 + 0.75 * share,
+            thickness=max(1, round(2 * style.line * share)),
+        )
 
 
 def smoothed(steps: list[Step], *, reach: int = 4) -> Points:

@@ -26,9 +26,15 @@ Points = npt.NDArray[np.float64]  # [P, 2] x, y; 0 is the left or top edge of th
 class Layer:
     """Colour [H, W, 3] times its opacity, and beside it the share of the picture that stays to be seen."""
 
-    def __init__(self, width: int, height: int) -> None:
-        self.colour = np.zeros((height, width, 3), dtype=np.uint8)
-        self.kept = np.full((height, width, 3), 255, dtype=np.uint8)
+    def __init__(self, colour: UInt8, kept: UInt8) -> None:
+        """Both uint8 [H, W, 3]; drawing changes them."""
+        self.colour, self.kept = colour, kept
+
+    @classmethod
+    def clear(cls, width: int, height: int) -> Layer:
+        """A layer with nothing in it."""
+        shape = (height, width, 3)
+        return cls(np.zeros(shape, dtype=np.uint8), np.full(shape, 255, dtype=np.uint8))
 
     def fill(self, outlines: Sequence[Points], colour: Colour, opacity: float) -> None:
         """Fill an area given by its outlines, holes included; what the layer held there is replaced."""
@@ -36,12 +42,11 @@ class Layer:
         for pixels, value in self._values(colour, opacity):
             cv2.fillPoly(pixels, points, value, cv2.LINE_AA, SHIFT)
 
-    def path(self, points: Points, colour: Colour, *, opacities: Sequence[float], thicknesses: Sequence[int]) -> None:
-        """Strokes from each of the points [P, 2] to the next, each with its own opacity and thickness."""
-        ends = fixed(points).tolist()
-        for start, end, opacity, thickness in zip(ends, ends[1:], opacities, thicknesses, strict=False):
-            for pixels, value in self._values(colour, opacity):
-                cv2.line(pixels, start, end, value, thickness, cv2.LINE_AA, SHIFT)
+    def path(self, points: Points, colour: Colour, *, opacity: float, thickness: int) -> None:
+        """A line through the points [P, 2]."""
+        line = [fixed(points)]
+        for pixels, value in self._values(colour, opacity):
+            cv2.polylines(pixels, line, False, value, thickness, cv2.LINE_AA, SHIFT)
 
     def _values(self, colour: Colour, opacity: float) -> tuple[tuple[UInt8, tuple[float, ...]], ...]:
         return (self.colour, tuple(c * opacity for c in colour)), (self.kept, ((1.0 - opacity) * 255,) * 3)
@@ -95,6 +100,6 @@ def panel(rgb: UInt8, box: tuple[float, float, float, float], radius: float, col
     if left >= right or top >= bottom:
         return
     part: Any = rgb[top:bottom, left:right]
-    layer = Layer(right - left, bottom - top)
+    layer = Layer.clear(right - left, bottom - top)
     layer.fill([rounded(box, radius) - (left, top)], colour, opacity)
     part[:] = layer.over(np.ascontiguousarray(part))

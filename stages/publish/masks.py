@@ -13,21 +13,22 @@ from stages.publish.layer import Layer, Points
 
 STUFF_OPACITY: Final = 0.34
 THING_OPACITY: Final = 0.42
+EDGE: Final = 112  # of 255: a little below half, so that a leg or a pole one cell wide is not smoothed away
 MOST_UPSCALE: Final = (
     4  # an outline is traced at this many times the map's size at most; past that only its points grow
 )
 
 
-def tint_ground(layer: Layer, panoptic: PanopticMap, colours: dict[int, Colour]) -> None:
-    """Tint segments (by id) with soft edges; things and void are left to be seen as they are."""
+def tinted_ground(panoptic: PanopticMap, colours: dict[int, Colour], *, width: int, height: int) -> Layer:
+    """A layer of the source's size that tints segments (by id) with soft edges; things and void stay as they are."""
     size = max(int(panoptic.ids.max(initial=0)), max(colours, default=0)) + 1
     tints, kept = np.zeros((size, 3), dtype=np.uint8), np.full(size, 255, dtype=np.uint8)
     for segment_id, colour in colours.items():
         tints[segment_id] = [round(c * STUFF_OPACITY) for c in colour]
         kept[segment_id] = round(255 * (1 - STUFF_OPACITY))
-    height, width = layer.colour.shape[:2]
-    layer.colour = _to_source(tints[panoptic.ids], panoptic, width, height)
-    layer.kept = np.asarray(cv2.cvtColor(_to_source(kept[panoptic.ids], panoptic, width, height), cv2.COLOR_GRAY2RGB))
+    grey = _to_source(kept[panoptic.ids], panoptic, width, height)
+    spread = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+    return Layer(_to_source(tints[panoptic.ids], panoptic, width, height), spread)
 
 
 def _to_source(picture: UInt8, panoptic: PanopticMap, width: int, height: int) -> UInt8:
@@ -38,7 +39,8 @@ def _to_source(picture: UInt8, panoptic: PanopticMap, width: int, height: int) -
     scaled = cv2.resize(picture[rows, columns], (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
     shown = scaled[max(0, -top) : height - top, max(0, -left) : width - left]
     missing = (max(0, top), max(0, height - bottom), max(0, left), max(0, width - right))
-    return np.asarray(cv2.copyMakeBorder(shown, *missing, cv2.BORDER_REPLICATE) if any(missing) else shown)
+    whole = cv2.copyMakeBorder(shown, *missing, cv2.BORDER_REPLICATE) if any(missing) else shown
+    return np.ascontiguousarray(whole)
 
 
 def _span(offset: float, scale: float, cells: int, pixels: int) -> tuple[slice, int, int]:
@@ -60,9 +62,9 @@ def outlines(panoptic: PanopticMap, segment_id: int) -> list[Points]:
     cut = np.pad(mask[top : top + height, left : left + width] * np.uint8(255), 1)
     if factor > 1:
         cut = cv2.resize(cut, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-        cut = cv2.GaussianBlur(cut, (0, 0), 0.6 * factor)
+        cut = cv2.blur(cut, (factor + 1, factor + 1))
     found, _ = cv2.findContours(
-        np.greater(cut, 127).view(np.uint8),
+        np.greater(cut, EDGE).view(np.uint8),
         cv2.RETR_LIST,
         cv2.CHAIN_APPROX_NONE if factor > 1 else cv2.CHAIN_APPROX_SIMPLE,
     )

@@ -4,12 +4,12 @@ import pytest
 
 from pipeline.messages import Transform
 from stages.publish.layer import Layer, dashes, panel, rounded
-from stages.publish.masks import STUFF_OPACITY, outlines, tint_ground
+from stages.publish.masks import STUFF_OPACITY, outlines, tinted_ground
 from tests.stages.publish.scenes import PERSON, ROAD, SKY, panoptic, picture
 
 
 def test_a_layer_mixes_as_the_formula_says():
-    layer = Layer(40, 30)
+    layer = Layer.clear(40, 30)
     layer.fill([np.array([[10, 10], [30, 10], [30, 20], [10, 20]], dtype=float)], (200, 100, 0), 0.25)
     over = layer.over(picture(40, 30, grey=80)).astype(float)
     assert np.abs(over[15, 20] - (0.25 * np.array([200, 100, 0]) + 0.75 * 80)).max() <= 1
@@ -17,7 +17,7 @@ def test_a_layer_mixes_as_the_formula_says():
 
 
 def test_a_later_fill_replaces_an_earlier_one():
-    layer = Layer(20, 20)
+    layer = Layer.clear(20, 20)
     whole = [np.array([[0, 0], [20, 0], [20, 20], [0, 20]], dtype=float)]
     layer.fill(whole, (255, 0, 0), 1.0)
     layer.fill(whole, (0, 0, 255), 0.5)
@@ -59,8 +59,7 @@ def test_ground_is_tinted_where_the_map_says(size, transform):
     ids = np.zeros((20, 40), dtype=np.uint16)
     ids[:8, 4:36], ids[10:, 20:] = 1, 2
     shown = panoptic(ids, [], stuff=[SKY, ROAD], transform=transform)
-    layer = Layer(width, height)
-    tint_ground(layer, shown, {1: (200, 100, 50), 2: (10, 20, 250)})
+    layer = tinted_ground(shown, {1: (200, 100, 50), 2: (10, 20, 250)}, width=width, height=height)
     drawn = layer.over(picture(width, height, grey=100)).astype(float)
     assert drawn.shape == (height, width, 3)
     table = np.array([[100, 100, 100], [200, 100, 50], [10, 20, 250]], dtype=float)
