@@ -12,6 +12,7 @@ from stages.publish.layer import panel
 from stages.publish.tags import BOLD, CAP_HEIGHT, REGULAR, put_text, text_width
 from stages.publish.trails import moment
 
+UNTRACKED_SCORE: Final = 0.3  # a detection without a track is drawn and counted from this score
 ALARM: Final[Colour] = (255, 176, 32)
 FAINT: Final = mix(WHITE, INK, 0.35)
 
@@ -29,8 +30,9 @@ def when(result: FrameResult) -> str:
 
 def counts(result: FrameResult) -> list[tuple[str, int]]:
     """Class names with the number of confirmed tracks of each, most first; of detections where nothing is tracked."""
-    tracks = result.tracks
-    labels = tracks.labels[tracks.states == TrackState.CONFIRMED] if len(tracks) else result.detections.labels
+    tracks, detections = result.tracks, result.detections
+    found = detections.labels[detections.scores >= UNTRACKED_SCORE]
+    labels = tracks.labels[tracks.states == TrackState.CONFIRMED] if len(tracks) else found
     counted = Counter(result.class_name(label) for label in labels.tolist())
     return sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
 

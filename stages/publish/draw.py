@@ -11,14 +11,13 @@ from typing import Final
 import numpy as np
 
 from pipeline.messages import NO_TRACK, FrameResult, TrackState, UInt8
-from stages.publish.caption import draw_caption
+from stages.publish.caption import UNTRACKED_SCORE, draw_caption
 from stages.publish.colours import INK, WHITE, Colour, mix, stuff_colour, thing_colour
 from stages.publish.layer import Layer, Points, dashes, rounded, stroke, stroke_open
 from stages.publish.masks import THING_OPACITY, outlines, tinted_ground
 from stages.publish.tags import Box, Tag, draw_tag, place_tags
 from stages.publish.trails import Step, Trails
 
-UNTRACKED_SCORE: Final = 0.3  # a detection without a confirmed track is drawn from this score, thin
 UNTRACKED: Final[Colour] = (214, 218, 224)  # beside coloured tracks
 TRAIL_BANDS: Final = 7
 LOST_OPACITY: Final = 0.55
