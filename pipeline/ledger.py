@@ -100,7 +100,8 @@ class SourceLedger:
         settled = epoch < counts.epoch or (epoch == counts.epoch and captured <= counts.next_seq)
         if settled or captured == 0:
             return ()
-        return self.lost(epoch, captured - 1, captured - 1, reason, hole=reason)
+        self._admits(epoch, captured - 1)
+        return self._lose_up_to(epoch, captured, reason)
 
     def unsettle(self) -> tuple[Gap, ...]:
         """The last result may never have left: it becomes a gap, which a reader who has the result ignores."""

@@ -14,6 +14,8 @@ STATES: Final = tuple(SourceState)  # the board tells a state by its place here
 STALL_SECONDS: Final = 2.0  # without a frame for this long, and for several frames' time, a camera is STALLED
 STALL_FRAMES: Final = 5
 
+_WITH_RATE: Final = (SourceState.STREAMING, SourceState.ENDED)
+
 
 @dataclass(frozen=True, slots=True)
 class News:
@@ -37,9 +39,10 @@ def status_of(source_id: str, cells: SourceCells, *, news: News, live: bool, now
     now = cells.snapshot()
     camera, publisher = now.camera, now.publisher
     rows = now.open_rows
+    state = _state(now, now_ns, live=live)
     return SourceStatus(
         source_id=source_id,
-        state=_state(now, now_ns, live=live),
+        state=state,
         epoch=max([row.epoch for row in rows], default=publisher.epoch),
         message=news.message,
         captured=publisher.closed_captured + sum(row.captured for row in rows),
@@ -50,7 +53,7 @@ def status_of(source_id: str, cells: SourceCells, *, news: News, live: bool, now
         width=camera.width,
         height=camera.height,
         codec=news.codec,
-        frame_rate=camera.milli_fps / 1000,
+        frame_rate=camera.milli_fps / 1000 if state in _WITH_RATE else 0.0,
         reconnects=camera.reconnects,
         last_frame_time_ns=camera.last_frame_time_ns,
         retry_in_seconds=max(0.0, (camera.retry_at_ns - now_ns) / 1e9) if camera.retry_at_ns else None,

@@ -110,6 +110,7 @@ class CameraWorker:
                 return
             self._rest(error or SourceUnreachable(f"{self._source.source_id}: the camera ended the stream"))
         self._end("shutdown", final=True)
+        self._tell(SourceState.ENDED, final=True)
         self._leave()
 
     def _session(self) -> SourceError | UsageError | None:

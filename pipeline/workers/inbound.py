@@ -12,7 +12,12 @@ from pipeline.board import SourceCells, changing
 from pipeline.config import SourceConfig
 from pipeline.links.link import Link
 from pipeline.links.shared_memory import Ring
+from pipeline.messages import Gap
 from pipeline.workers.messages import Descriptor, Ended, FromCamera, Lost, decode_from_camera, notice_of
+
+# A frame that was so long on its way came while this worker was loading or stalled. Where nothing else comes, one in
+# that time is taken all the same: a machine that is always behind shall not be blind.
+LATE_NS = 1_000_000_000
 
 Entry = Waiting[Descriptor] | Notice
 
@@ -31,6 +36,7 @@ class Inbound:
     ) -> None:
         self._link, self._batcher = link, batcher
         self._sources, self._cells, self._rings = sources, cells, rings
+        self._accepted_ns = [time.monotonic_ns()] * len(sources)  # when a frame of each was queued last
         for source in sources:
             batcher.add_source(source.source_id, lossless=source.lossless, priority=source.priority)
 
@@ -62,13 +68,23 @@ class Inbound:
             frames = spoken_of(message)
             row.vision_received += frames
             row.vision_held += frames
-        source_id = self._sources[message.source].source_id
         if isinstance(message, Descriptor):
-            overtaken = self._batcher.push(source_id, message, now_ns=time.monotonic_ns())
-            if overtaken is not None:
-                self._rings[overtaken.source].release(overtaken.taken)
+            self._queue(message, time.monotonic_ns())
         else:
-            self._batcher.note(notice_of(message, source_id))
+            self._batcher.note(notice_of(message, self._sources[message.source].source_id))
+
+    def _queue(self, frame: Descriptor, now_ns: int) -> None:
+        """Queue a frame, or let it go: one of a live source that comes late, or the one that gives way to it."""
+        source = self._sources[frame.source]
+        accepted_ns = self._accepted_ns[frame.source]
+        if not source.lossless and now_ns - frame.arrival_ns > LATE_NS and now_ns - accepted_ns < LATE_NS:
+            gone: Descriptor | None = frame
+            self._batcher.note(Gap(source.source_id, frame.epoch, frame.seq, frame.seq, "late"))
+        else:
+            self._accepted_ns[frame.source] = now_ns
+            gone = self._batcher.push(source.source_id, frame, now_ns=now_ns)
+        if gone is not None:
+            self._rings[gone.source].release(gone.taken)
 
 
 def spoken_of(message: Descriptor | Lost | Ended) -> int:

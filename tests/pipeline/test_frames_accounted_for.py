@@ -6,6 +6,7 @@ At every instant `captured = resulted + dropped + in flight`; what is published 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -148,7 +149,7 @@ class Machine:
         if slot is None:
             self.outbound.lose(seq, "backlog")
         else:
-            self.outbound.send(frame, seq, slot, arrival_ns=0)
+            self.outbound.send(frame, seq, slot, arrival_ns=time.monotonic_ns())
 
     def reconnect_camera(self) -> None:
         self.outbound.end("decode_error", final=False)
