@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from pipeline.config import SourceConfig, is_live
 from pipeline.errors import NoDecodableFrames
-from pipeline.messages import Frame
+from pipeline.messages import Frame, Surface
 from pipeline.stage import StreamInfo
 from stages.decode.capture_time import NS, LiveClock, RecordingClock, Stamp, recording_start_ns
 from stages.decode.container import Opened
@@ -43,7 +43,7 @@ class VideoReader:
         self._time_base = opened.stream.time_base or Fraction(1, NS)
         self._surface = SurfaceMaker(codec=self._codec.name)
         self._packets = iter(self._container.demux(self._stream))
-        self._count = _Count(declared=0 if self._live else self._stream.frames)
+        self._count = _Count(declared=declared_packets(opened))
         self._timed = not (self._live and self._container.format.name in _UNTIMED_FORMATS)
         self._closed = False
         self._info = stream_info(self._stream, live=self._live)
@@ -68,7 +68,9 @@ class VideoReader:
     def __iter__(self) -> Iterator[Frame]:
         """Frames in presentation order. Raises `SourceError` where a live source fails, or nothing can be decoded."""
         for picture in self._pictures():
-            yield self._frame(picture)
+            surface = self._converted(picture)
+            if surface is not None:
+                yield self._frame(picture, surface)
 
     def close(self) -> None:
         """Release the container; from the thread that reads. Calling it twice does no harm."""
@@ -114,11 +116,12 @@ class VideoReader:
     def _read(self) -> Packet[VideoStream] | None:
         """The next packet; None at the end, which a fault in the stream is too."""
         try:
-            packet = next(self._packets, None)
+            for packet in self._packets:
+                if packet.size:  # an empty one, as in an AVI with pauses, would tell the decoder that this is the end
+                    return packet
         except FOREIGN:
             self._count.lost_rest = not self._live
-            return None
-        return packet if packet is not None and packet.size else None
+        return None
 
     def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         """Pictures that are finished with this packet, or with the stream (None)."""
@@ -135,8 +138,16 @@ class VideoReader:
         self._count.frames += len(pictures)
         return pictures
 
-    def _frame(self, picture: VideoFrame) -> Frame:
-        surface = self._surface(picture)
+    def _converted(self, picture: VideoFrame) -> Surface | None:
+        """The picture's surface; None, and counted, where FFmpeg cannot convert it."""
+        try:
+            return self._surface(picture)
+        except FOREIGN:
+            self._count.frames -= 1
+            self._count.failed += 1
+            return None
+
+    def _frame(self, picture: VideoFrame, surface: Surface) -> Frame:
         size = (picture.width, picture.height)
         if size != self._picture_size:
             self._change_size(size, (surface.width, surface.height))
@@ -207,6 +218,14 @@ class _Count:
     def finish(self) -> None:
         """Nothing is in the decoder any more."""
         self._finished = True
+
+
+def declared_packets(opened: Opened) -> int:
+    """How many packets the file says its video has, where it can be believed; else 0.
+
+    MP4 lists every one of them. AVI counts pauses too, and the others say nothing.
+    """
+    return opened.stream.frames if "mp4" in opened.container.format.name.split(",") else 0
 
 
 def stream_info(stream: VideoStream, *, live: bool) -> StreamInfo:

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from pipeline.config import SourceConfig
+from pipeline.errors import NoDecodableFrames
 from pipeline.stage import Reader
 from stages.decode import open_source
+from stages.decode.surface import SurfaceMaker
 from tests.cameras import numbered_frames, numbered_video, read_number
 from tests.cameras.files import write_video
 from tests.reading import Reading, read_source
@@ -99,6 +101,34 @@ def test_uneven_times_are_kept(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     reading = read_source(path)
     assert [frame.capture_time_ns // 1_000_000 for frame in reading.frames] == at_ms
+
+
+def test_a_pause_in_an_avi_is_no_loss(tmp_path: Path) -> None:
+    """AVI has one rate: its writers fill a pause with chunks of no bytes, and count them as frames."""
+    path = tmp_path / "pause.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for number, picture in enumerate(numbered_frames(10, 320, 240)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = number if number < 5 else number + 20, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    reading = read_source(path)
+    assert numbers_of(reading) == list(range(10))
+    assert (reading.info.frame_count, reading.undecoded) == (30, 0)
+    assert reading.frames[5].capture_time_ns - reading.frames[4].capture_time_ns == 21 * 40_000_000
+
+
+def test_a_picture_that_cannot_be_converted_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise av.error.MemoryError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(SurfaceMaker, "_converted", fail)
+    path = write_video(tmp_path / "deep.mkv", numbered_frames(4, 320, 240), codec="ffv1", pixel_format="yuv444p")
+    reading = read_source(path)
+    assert (len(reading.frames), reading.undecoded) == (0, 4)
+    assert isinstance(reading.fault, NoDecodableFrames)
 
 
 def test_a_raw_stream_has_no_pts_and_counts_its_declared_rate(tmp_path: Path) -> None:
