@@ -134,7 +134,7 @@ class RtspCamera:
                 self.statistics.connections += 1
                 connection = Connection(self, client)
                 self._connections.add(connection)
-            connection.start()
+                connection.start()  # under the lock: what `close` finds here it joins
 
     def forget(self, connection: Connection) -> None:
         """A connection has ended."""
