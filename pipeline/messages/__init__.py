@@ -1,0 +1,58 @@
+"""What flows: frames, batches, detections, panoptic maps, tracks, results and gaps.
+
+All are small frozen dataclasses that check their own shapes and print shapes, never pixels. Collections of objects are
+struct-of-arrays: ``detections[mask]`` gives `Detections`; the empty case is ordinary.
+
+Coordinates are ``xyxy`` in pixels of the source frame, origin at the top left corner of the top left pixel, unless a
+name says otherwise.
+"""
+
+from __future__ import annotations
+
+from pipeline.messages.arrays import Float32, Int32, Int64, StructOfArrays, UInt8
+from pipeline.messages.batch import Batch
+from pipeline.messages.detections import Detections, Prototypes, SemanticMap
+from pipeline.messages.frames import Clock, Frame, Matrix, PixelFormat, Range, Surface
+from pipeline.messages.geometry import Classes, Transform
+from pipeline.messages.panoptic import PanopticMap, Segments
+from pipeline.messages.results import FrameResult, Gap, GapReason, ModelInfo, Timings, results_of, with_track_ids
+from pipeline.messages.status import Latency, RunStatistics, SourceStatus
+from pipeline.messages.tracks import NO_TRACK, Tracks, TrackState
+
+Item = FrameResult | Gap | SourceStatus
+
+__all__ = [
+    "NO_TRACK",
+    "Batch",
+    "Classes",
+    "Clock",
+    "Detections",
+    "Float32",
+    "Frame",
+    "FrameResult",
+    "Gap",
+    "GapReason",
+    "Int32",
+    "Int64",
+    "Item",
+    "Latency",
+    "Matrix",
+    "ModelInfo",
+    "PanopticMap",
+    "PixelFormat",
+    "Prototypes",
+    "Range",
+    "RunStatistics",
+    "Segments",
+    "SemanticMap",
+    "SourceStatus",
+    "StructOfArrays",
+    "Surface",
+    "Timings",
+    "TrackState",
+    "Tracks",
+    "Transform",
+    "UInt8",
+    "results_of",
+    "with_track_ids",
+]

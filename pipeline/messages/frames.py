@@ -1,0 +1,94 @@
+"""What the decoder gives: a surface, and the frame that says whose it is and when it was captured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from pipeline.messages.arrays import UInt8
+
+Clock = Literal["rtcp", "pts", "host", "recording"]
+PixelFormat = Literal["yuv420p", "nv12", "rgb24"]
+Matrix = Literal["bt601", "bt709"]
+Range = Literal["limited", "full"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Surface:
+    """A picture as the decoder gave it.
+
+    Planes are uint8: ``yuv420p`` Y [H, W], U and V [ceil(H/2), ceil(W/2)]; ``nv12`` Y [H, W], UV [ceil(H/2),
+    ceil(W/2), 2]; ``rgb24`` one plane [H, W, 3].
+    """
+
+    format: PixelFormat
+    planes: tuple[UInt8, ...]
+    matrix: Matrix = "bt601"
+    range: Range = "limited"
+
+    def __post_init__(self) -> None:
+        height, width = self.planes[0].shape[:2]
+        half = ((height + 1) // 2, (width + 1) // 2)
+        shapes: dict[str, list[tuple[int, ...]]] = {
+            "yuv420p": [(height, width), half, half],
+            "nv12": [(height, width), (*half, 2)],
+            "rgb24": [(height, width, 3)],
+        }
+        if self.format not in shapes:
+            raise ValueError(f"Surface.format is {self.format!r}; one of {', '.join(shapes)} is needed")
+        if [plane.shape for plane in self.planes] != shapes[self.format]:
+            given = [list(plane.shape) for plane in self.planes]
+            raise ValueError(f"Surface.planes of {self.format} have shapes {given}; {shapes[self.format]} are needed")
+
+    @property
+    def height(self) -> int:
+        """Rows of the picture."""
+        return int(self.planes[0].shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of the picture."""
+        return int(self.planes[0].shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all planes."""
+        return sum(plane.nbytes for plane in self.planes)
+
+    def __repr__(self) -> str:
+        return f"Surface({self.format}, {self.width}x{self.height}, {self.matrix}, {self.range})"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Frame:
+    """One decoded frame: who it is, when it was captured, and its surface."""
+
+    source_id: str
+    epoch: int  # from 1
+    seq: int  # from 0, without holes within an epoch
+    pts: int | None  # in units of time_base, as the container gave it
+    time_base: Fraction
+    capture_time_ns: int  # wall clock, since 1970
+    clock: Clock
+    arrival_monotonic_ns: int  # when the decoder handed it out, on the monotonic clock of this machine
+    surface: Surface
+    discontinuity: bool = False  # the time line or the clock changed just before this frame
+
+    @property
+    def width(self) -> int:
+        """Columns of the source picture."""
+        return self.surface.width
+
+    @property
+    def height(self) -> int:
+        """Rows of the source picture."""
+        return self.surface.height
+
+    @property
+    def identity(self) -> tuple[str, int, int]:
+        """`(source_id, epoch, seq)`: unique for ever."""
+        return self.source_id, self.epoch, self.seq
+
+    def __repr__(self) -> str:
+        return f"Frame({self.source_id}/{self.epoch}/{self.seq}, {self.surface!r}, {self.clock})"

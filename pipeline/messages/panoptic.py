@@ -1,0 +1,75 @@
+"""Which segment each pixel of a frame belongs to, and the table of the segments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.messages.arrays import Float32, Int32, Int64, StructOfArrays
+from pipeline.messages.geometry import Transform
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Segments(StructOfArrays):
+    """The segment table of a panoptic map; a row a segment."""
+
+    ids: Int32  # [S] as in the map, from 1
+    labels: Int32  # [S]
+    is_thing: npt.NDArray[np.bool_]  # [S]
+    scores: Float32  # [S] of the detection; 1 for stuff
+    areas: Int32  # [S] pixels of the map
+    boxes: Float32  # [S, 4] xyxy, source pixels
+    detection_index: Int32  # [S] row in the frame's detections; -1 for stuff
+    track_ids: Int64  # [S] NO_TRACK for stuff and for things without a track
+
+    def __post_init__(self) -> None:
+        self._check_rows(
+            ids=(), labels=(), is_thing=(), scores=(), areas=(), boxes=(4,), detection_index=(), track_ids=()
+        )
+
+    @classmethod
+    def empty(cls) -> Segments:
+        """No segments."""
+        i32 = np.zeros(0, dtype=np.int32)
+        f32 = np.zeros(0, dtype=np.float32)
+        return cls(i32, i32, i32.astype(bool), f32, i32, f32.reshape(0, 4), i32, i32.astype(np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class PanopticMap:
+    """Which segment each pixel belongs to, at the map's own size; 0 is void."""
+
+    ids: npt.NDArray[np.uint16]  # [h, w]
+    segments: Segments
+    transform: Transform  # from pixels of the map to source pixels
+
+    def __post_init__(self) -> None:
+        if self.ids.ndim != 2 or self.ids.dtype != np.uint16:
+            raise ValueError(f"PanopticMap.ids is {self.ids.dtype} {list(self.ids.shape)}; uint16 [h, w] is needed")
+
+    @property
+    def height(self) -> int:
+        """Rows of the map."""
+        return int(self.ids.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of the map."""
+        return int(self.ids.shape[1])
+
+    def at_size(self, width: int, height: int) -> npt.NDArray[np.uint16]:
+        """The id map [height, width] of the source picture, each pixel from the map pixel its centre falls in."""
+        xs = (np.arange(width) + 0.5 - self.transform.offset_x) / self.transform.scale_x
+        ys = (np.arange(height) + 0.5 - self.transform.offset_y) / self.transform.scale_y
+        columns = np.clip(xs.astype(np.intp), 0, self.width - 1)
+        rows = np.clip(ys.astype(np.intp), 0, self.height - 1)
+        return np.ascontiguousarray(self.ids[rows[:, None], columns[None, :]])
+
+    def mask(self, segment_id: int) -> npt.NDArray[np.bool_]:
+        """Pixels [h, w] of one segment."""
+        return np.asarray(self.ids == segment_id)
+
+    def __repr__(self) -> str:
+        return f"PanopticMap({self.width}x{self.height}, {len(self.segments)} segments)"

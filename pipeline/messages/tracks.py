@@ -1,0 +1,50 @@
+"""Identities over time, as they stand at one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.messages.arrays import Float32, Int32, Int64, StructOfArrays
+
+NO_TRACK = -1
+
+
+class TrackState(IntEnum):
+    """Where a track stands in its life."""
+
+    TENTATIVE = 0
+    CONFIRMED = 1
+    LOST = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Tracks(StructOfArrays):
+    """The tracks of one source that are alive at one frame; lost ones with their predicted box."""
+
+    ids: Int64  # [M] unique within source and epoch, from 1
+    boxes: Float32  # [M, 4] xyxy, source pixels; predicted where the track was not seen
+    labels: Int32  # [M]
+    scores: Float32  # [M] of the last detection
+    states: npt.NDArray[np.uint8]  # [M] TrackState
+    detection_index: Int32  # [M] row in the frame's detections, -1 where the track was not seen
+
+    def __post_init__(self) -> None:
+        self._check_rows(ids=(), boxes=(4,), labels=(), scores=(), states=(), detection_index=())
+
+    @classmethod
+    def empty(cls) -> Tracks:
+        """No tracks."""
+        i32 = np.zeros(0, dtype=np.int32)
+        f32 = np.zeros(0, dtype=np.float32)
+        return cls(i32.astype(np.int64), f32.reshape(0, 4), i32, f32, i32.astype(np.uint8), i32)
+
+    def of_detections(self, count: int) -> Int64:
+        """The track id of each of a frame's `count` detections [count], NO_TRACK where it has none."""
+        ids = np.full(count, NO_TRACK, dtype=np.int64)
+        seen = self.detection_index >= 0
+        ids[self.detection_index[seen]] = self.ids[seen]
+        return ids
