@@ -219,9 +219,12 @@ def check_file(path: Path) -> None:
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a model, in hex: of the file, and of the weights that OpenVINO's .xml keeps in a .bin beside it."""
+    weights = path.with_suffix(".bin")
+    digest = hashlib.sha256(path.read_bytes())
+    if path.suffix == ".xml" and weights.is_file():
+        digest.update(weights.read_bytes())
+    return digest.hexdigest()
 
 
 def unreadable(path: Path, error: Exception) -> ModelError:

@@ -14,6 +14,7 @@ from pipeline.errors import ModelError
 from pipeline.messages import Float32
 from stages.models import backend as backends
 from stages.models.backend import DYNAMIC, Normalisation, Pictures, Port, Precision, Signature
+from stages.models.focus import merge_focus
 from stages.models.openvino_runtime import PrePostProcessor, core, native_bf16, ov
 
 _PRECISIONS = {"f32": ov.Type.f32, "bf16": ov.Type.bf16}
@@ -60,6 +61,7 @@ class OpenVinoNetwork:
         if shape.rank.is_static and shape.rank.get_length() > 0 and shape[0].is_dynamic:
             shape[0] = 1
             model.reshape(shape)
+        merge_focus(model)
         steps = PrePostProcessor(model)
         if normalise is not None:
             steps.input(0).tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))

@@ -16,7 +16,8 @@ _TELEMETRY = "openvino_telemetry"
 
 
 @contextmanager
-def _without_telemetry() -> Iterator[None]:
+def without_telemetry() -> Iterator[None]:
+    """While it lasts, imports find no telemetry to report with."""
     hidden = _TELEMETRY not in sys.modules
     if hidden:
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # None is how an import is made to fail
@@ -27,11 +28,12 @@ def _without_telemetry() -> Iterator[None]:
             del sys.modules[_TELEMETRY]
 
 
-with _without_telemetry():
+with without_telemetry():
     import openvino as ov
+    from openvino import opset13 as opset
     from openvino.preprocess import PrePostProcessor
 
-__all__ = ["PrePostProcessor", "core", "native_bf16", "ov"]
+__all__ = ["PrePostProcessor", "core", "native_bf16", "opset", "ov", "without_telemetry"]
 
 
 @cache
