@@ -102,7 +102,9 @@ class Lines(Silent):
             _tell(note)
         self._told_notes = len(statistics.notes)
         for source in statistics.sources:
-            if self._states.get(source.source_id) != (source.state, source.message):
+            told = self._states.get(source.source_id)
+            trying_again = told is not None and source.state == SourceState.CONNECTING
+            if told != (source.state, source.message) and not trying_again:  # a camera that is off is told of once
                 self._states[source.source_id] = source.state, source.message
                 _tell(f"{source.source_id}: {state_words(source)}")
         if statistics.elapsed_seconds - self._told_at >= self._every_seconds:

@@ -8,8 +8,9 @@ from typing import Self
 
 from pipeline.build import Pipeline
 from pipeline.config import PipelineConfig
-from pipeline.errors import EveryframeError
+from pipeline.errors import EveryframeError, SourceError
 from pipeline.messages import RunStatistics
+from pipeline.states import SourceState
 from pipeline.workers.messages import SinkCounts
 
 
@@ -27,8 +28,11 @@ class InlineRun:
 
     @property
     def errors(self) -> dict[str, EveryframeError]:
-        """Sources that failed for good: none, since `wait` raises the first error at the end."""
-        return {}
+        """Sources that failed for good, once the run has ended."""
+        if not isinstance(self._error, SourceError):
+            return {}
+        failed = (s for s in self.statistics().sources if s.message and not SourceState(s.state).is_final)
+        return {source.source_id: SourceError(source.message) for source in failed}
 
     def start(self) -> None:
         """Begin."""
@@ -46,9 +50,9 @@ class InlineRun:
         return self._pipeline.statistics()
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Wait for the end, but not for longer; whether it has come. Raises the error that ended it."""
+        """Wait for the end, but not for longer; whether it has come. Raises what ended the whole run."""
         self._thread.join(timeout_seconds)
-        if self._error is not None:
+        if self._error is not None and not isinstance(self._error, SourceError):
             raise self._error
         return not self._thread.is_alive()
 

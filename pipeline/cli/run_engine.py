@@ -55,17 +55,26 @@ def run_engine(config: PipelineConfig, *, quiet: bool, debug: bool) -> int:
     from pipeline.cli.display import display_for
     from pipeline.cli.summary import print_summary
 
+    ended_by: EveryframeError | None = None
+    words: dict[str, str] = {}  # the last message of each source; a camera that is tried again has none for a while
     with Interrupts() as interrupts, ENGINES[config.engine](config, debug) as engine:
         _start(engine, config)
         with display_for(config, engine.address, quiet=quiet) as display:
-            while not interrupts.received and not engine.wait(GLANCE_SECONDS):
-                display.update(engine.statistics(), engine.complaints)
+            try:
+                while not interrupts.received and not engine.wait(GLANCE_SECONDS):
+                    statistics = engine.statistics()
+                    words |= {source.source_id: source.message for source in statistics.sources if source.message}
+                    display.update(statistics, engine.complaints)
+            except EveryframeError as exc:
+                ended_by = exc
             engine.stop()
             statistics = engine.statistics()
             display.update(statistics, engine.complaints)
-        if not quiet:
+        if not quiet and not (ended_by and not statistics.resulted):
             print_summary(statistics, output=config.output)
-        failures = failures_of(config, engine, statistics)
+        if ended_by is not None:
+            raise ended_by
+        failures = failures_of(config, engine, statistics, words)
         for failure in failures:
             complain(f"everyframe: {failure}", (source.url for source in config.source_configs))
         return exit_code(config, failed=bool(failures), received=interrupts.received)
@@ -81,13 +90,15 @@ def _start(engine: Engine, config: PipelineConfig) -> None:
         raise SinkError(f"{exc}: --publish tcp://127.0.0.1:0, or --publish none") from exc
 
 
-def failures_of(config: PipelineConfig, engine: Engine, statistics: RunStatistics) -> list[str]:
+def failures_of(
+    config: PipelineConfig, engine: Engine, statistics: RunStatistics, words: Mapping[str, str]
+) -> list[str]:
     """What failed, a line each: sources, outputs, files that were to lose nothing and did, and our own accounts."""
     lossless = {source.source_id for source in config.source_configs if source.lossless}
     failures = [about(source_id, str(error)) for source_id, error in engine.errors.items()]
     for source in statistics.sources:
-        if source.source_id not in engine.errors and _never_came(source):
-            failures.append(about(source.source_id, source.message))
+        if source.captured == 0 and source.source_id in words and source.source_id not in engine.errors:
+            failures.append(about(source.source_id, words[source.source_id]))  # a camera tried to the end, in vain
         if source.source_id in lossless and (lost := _dropped_here(source)):
             failures.append(f"{source.source_id}: {lost} frames of the file have no result; the summary says why")
         if source.balance:
@@ -96,11 +107,6 @@ def failures_of(config: PipelineConfig, engine: Engine, statistics: RunStatistic
         if count := sum(by_source.values()):
             failures.append(f"{sink}: {count} items could not be written")
     return failures
-
-
-def _never_came(source: SourceStatus) -> bool:
-    """A camera that was still being tried when the run was ended."""
-    return source.captured == 0 and bool(source.message)
 
 
 def _dropped_here(source: SourceStatus) -> int:

@@ -67,6 +67,8 @@ def test_a_state_is_told_when_it_changes(capsys):
             ("CONNECTING", "", None),
             ("FAULTED", "nobody answers", 2.0),
             ("FAULTED", "nobody answers", 1.0),
+            ("CONNECTING", "", None),
+            ("FAULTED", "nobody answers", 4.0),
             ("STREAMING", "", None),
         ):
             lines.update(statistics(status(state=state, message=message, retry_in_seconds=retry)))

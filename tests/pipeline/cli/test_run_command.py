@@ -83,8 +83,18 @@ def test_a_source_that_failed_makes_the_run_fail_and_the_others_are_summed_up(ru
 @pytest.mark.parametrize("when", ["at_start", "at_end"])
 def test_what_ends_the_whole_run_is_told_in_one_line(run, when):
     error = ModelError("x.onnx: no such file; name another with --detector")
-    code, _, err = run(FakeEngine(statistics(ENDED), **{when: error}))
+    nothing = status(captured=0, resulted=0)
+    code, out, err = run(FakeEngine(statistics(nothing), **{when: error}))
     assert (code, err) == (1, "everyframe: x.onnx: no such file; name another with --detector\n")
+    assert "balanced" not in out
+
+
+def test_what_was_done_until_then_is_summed_up(run):
+    engine = FakeEngine(statistics(status()), at_end=SinkError("out/results.jsonl: cannot be written: No space left"))
+    code, out, err = run(engine)
+    assert (code, err) == (1, "everyframe: out/results.jsonl: cannot be written: No space left\n")
+    assert "balanced" in out
+    assert engine.stopped
 
 
 def test_a_taken_port_is_named_with_the_flag_that_chooses_another(run):
@@ -141,11 +151,13 @@ def test_ctrl_c_is_how_a_run_of_cameras_ends(run):
 
 def test_but_not_where_a_camera_never_came(run):
     dead = status("yard", state="UNAUTHORIZED", captured=0, resulted=0, latency=None, message="refused the password")
+    again = status("yard", state="CONNECTING", captured=0, resulted=0, latency=None)
 
     def at_wait(look):
-        os.kill(os.getpid(), signal.SIGINT)
+        if look == 2:
+            os.kill(os.getpid(), signal.SIGINT)
 
-    engine = FakeEngine(statistics(status(), dead), at_wait=at_wait, endless=True)
+    engine = FakeEngine(statistics(status(), dead), statistics(status(), again), at_wait=at_wait, endless=True)
     code, _, err = run(engine, "door=rtsp://host/a", "yard=rtsp://host/b")
     assert (code, err) == (1, "everyframe: yard: refused the password\n")
 
