@@ -46,6 +46,7 @@ class Feed:
         self.waiting: deque[Frame] = deque()
         self.captured = 0
         self.overtaken = 0  # frames that a newer one took the place of
+        self._undeclared: list[tuple[int, int]] = []  # epoch and seq of those
         self.undecoded = 0
         self.reconnects = 0
         self.epoch = 0
@@ -65,6 +66,11 @@ class Feed:
     def failed(self) -> bool:
         """Whether the source ended for good by an error."""
         return self.finished and self.error is not None
+
+    def take_overtaken(self) -> list[tuple[int, int]]:
+        """Epoch and seq of the frames overtaken since the last call, all older than those waiting."""
+        taken, self._undeclared = self._undeclared, []
+        return taken
 
     def start(self) -> None:
         """Begin reading."""
@@ -127,7 +133,8 @@ class Feed:
             if self._stopping:
                 return False
             if len(self.waiting) >= self._capacity:
-                self.waiting.popleft()
+                oldest = self.waiting.popleft()
+                self._undeclared.append((oldest.epoch, oldest.seq))
                 self.overtaken += 1
             self.waiting.append(frame)
             self.captured, self.epoch = self.captured + 1, frame.epoch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -14,11 +14,13 @@ from pipeline.engines.feed import Feed, OpenSource, take_fairly
 from pipeline.engines.tally import Tally
 from pipeline.errors import EveryframeError, SinkError
 from pipeline.graph import Completed, Graph, Lanes
-from pipeline.messages import Batch, Frame, FrameResult, Gap, RunStatistics, SourceStatus, Surface
+from pipeline.messages import Batch, FrameResult, Gap, RunStatistics, SourceStatus, Surface
 from pipeline.retry import Backoff
 from pipeline.stage import Sink
 
 JOIN_SECONDS = 2.0
+
+Overtaken = dict[str, list[tuple[int, int]]]  # by source: epoch and seq of frames lost before a batch's
 
 
 class InlineEngine:
@@ -49,7 +51,7 @@ class InlineEngine:
         ]
         self._tallies = {feed.source.source_id: Tally(feed.source.source_id) for feed in self._feeds}
         self._graph: Graph | None = None
-        self._lanes: Lanes[None] | None = None
+        self._lanes: Lanes[Overtaken] | None = None
         self._sinks: list[Sink] = []
         self._failures: list[EveryframeError] = []
         self._started = self._ended = 0.0
@@ -58,7 +60,7 @@ class InlineEngine:
         """Results and gaps, each source's in order, until every source has ended. Raises the first error at the end."""
         self._graph = self._build_graph(self._config)
         self._sinks = list(self._build_sinks(self._config))
-        lanes: Lanes[None] = Lanes(self._graph, notify=self._wake)
+        lanes: Lanes[Overtaken] = Lanes(self._graph, notify=self._wake)
         self._lanes = lanes
         self._started = time.monotonic()
         for feed in self._feeds:
@@ -100,7 +102,7 @@ class InlineEngine:
         for sink in self._sinks:
             sink.close()
 
-    def _submit(self, lanes: Lanes[None], *, start: int) -> int:
+    def _submit(self, lanes: Lanes[Overtaken], *, start: int) -> int:
         """The next batches into the lanes that are free, or a wait until one is ready; batches submitted."""
         with self._changed:
             self._changed.wait_for(lambda: lanes.ready or (lanes.free and self._any_waiting()) or self._finished(lanes))
@@ -108,40 +110,37 @@ class InlineEngine:
                 return 0
             for frame in frames:
                 self._tallies[frame.source_id].taken()
-            lanes.submit(Batch(tuple(frames)), None)
+            overtaken = {feed.source.source_id: feed.take_overtaken() for feed in self._feeds}
+            lanes.submit(Batch(tuple(frames)), overtaken)
             self._changed.notify_all()
             return 1
 
     def _any_waiting(self) -> bool:
         return any(feed.waiting for feed in self._feeds)
 
-    def _finished(self, lanes: Lanes[None]) -> bool:
+    def _finished(self, lanes: Lanes[Overtaken]) -> bool:
         return lanes.in_flight == 0 and not self._any_waiting() and all(feed.finished for feed in self._feeds)
 
     def _wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
 
-    def _deliver(self, done: Completed[None]) -> Iterator[FrameResult | Gap]:
+    def _deliver(self, done: Completed[Overtaken]) -> Iterator[FrameResult | Gap]:
+        for source_id, frames in done.context.items():
+            yield from self._declare(self._tallies[source_id].overtaken(frames))
         if done.error is not None:
             for frame in done.batch.frames:
-                yield from self._declare(frame, done.error)
-            return
-        for frame, result in zip(done.batch.frames, done.results, strict=True):
-            yield from self._hand_over(frame, result)
+                yield from self._declare(self._tallies[frame.source_id].lost(frame, done.error))
+        for frame, result in zip(done.batch.frames, done.results, strict=False):  # none, if the batch failed
+            gaps, result = self._tallies[frame.source_id].resulted(frame, result)
+            yield from self._declare(gaps)
+            self._write(result, frame.surface)
+            yield result
 
-    def _declare(self, frame: Frame, error: Exception) -> Iterator[Gap]:
-        for gap in self._tallies[frame.source_id].lost(frame, error):
-            self._write(gap, None)
-            yield gap
-
-    def _hand_over(self, frame: Frame, result: FrameResult) -> Iterator[FrameResult | Gap]:
-        gaps, result = self._tallies[frame.source_id].resulted(frame, result)
+    def _declare(self, gaps: Iterable[Gap]) -> Iterator[Gap]:
         for gap in gaps:
             self._write(gap, None)
             yield gap
-        self._write(result, frame.surface)
-        yield result
 
     def _write(self, item: FrameResult | Gap, surface: Surface | None) -> None:
         """To every sink; one that fails is closed and told of at the end, and the others go on."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 
 from pipeline import latency
 from pipeline.ledger import SourceLedger
@@ -38,16 +41,23 @@ class Tally:
         """A frame went into the lanes."""
         self.in_lanes += 1
 
+    def overtaken(self, frames: Iterable[tuple[int, int]]) -> Iterator[Gap]:
+        """The gaps to declare for frames (epoch, seq), in order, that newer ones took the place of."""
+        for epoch, seqs in groupby(frames, key=itemgetter(0)):
+            for _, run in groupby(enumerate(seq for _, seq in seqs), key=lambda numbered: numbered[1] - numbered[0]):
+                consecutive = [seq for _, seq in run]
+                yield from self.ledger.lost(epoch, consecutive[0], consecutive[-1], "backlog")
+
     def lost(self, frame: Frame, error: Exception) -> tuple[Gap, ...]:
         """The gaps to declare for a frame that failed on its way."""
         self.in_lanes -= 1
         self.message = f"{type(error).__name__}: {error}"
-        return self.ledger.lost(frame.epoch, frame.seq, frame.seq, "inference_error", hole="backlog")
+        return self.ledger.lost(frame.epoch, frame.seq, frame.seq, "inference_error")
 
     def resulted(self, frame: Frame, result: FrameResult) -> tuple[tuple[Gap, ...], FrameResult]:
         """The gaps to declare before a result, and the result with its latency and the frames lost before it."""
         self.in_lanes -= 1
-        settled = self.ledger.result(frame.epoch, frame.seq, hole="backlog")
+        settled = self.ledger.result(frame.epoch, frame.seq)
         assert settled is not None, f"{frame!r} came out of the lanes twice"
         latency_ms = (time.monotonic_ns() - frame.arrival_monotonic_ns) / 1e6
         latency.record(self._latencies, latency_ms)

@@ -247,13 +247,15 @@ def test_leaving_early_stops_reading_and_closes_the_reader() -> None:
 def test_a_camera_that_ends_is_opened_again_in_a_new_epoch_until_stopped() -> None:
     source = SourceConfig(url="rtsp://camera/a", source_id="cam")
     with engine([source], opened=FakeSources(count=3), retry_seconds=0.001) as running:
-        epochs: list[int] = []
+        covered: list[tuple[int, int]] = []
         for item in running.items():
-            epochs.append(item.epoch)
+            first, last = (item.first_seq, item.last_seq) if isinstance(item, Gap) else (item.seq, item.seq)
+            covered.extend((item.epoch, seq) for seq in range(first, last + 1))
             if item.epoch >= 3:
                 running.stop()
         status = running.statistics().sources[0]
-    assert sorted(set(epochs))[:3] == [1, 2, 3]
-    assert epochs == sorted(epochs)
+    assert covered[:6] == [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
+    assert covered == sorted(set(covered))
+    assert len(covered) == status.captured
     assert status.reconnects >= 2
     assert (status.state, status.balance, status.in_flight) == ("ENDED", 0, 0)
