@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pipeline.errors import AddressError
 
@@ -42,6 +42,7 @@ def split_name(text: str) -> tuple[str | None, str]:
 
 def scheme_of(url: str) -> str:
     """The scheme in lower case, ``file`` for a plain path. Raises `AddressError` for one that is not allowed."""
+    url = _known(url)
     match = _SCHEME.fullmatch(url)
     if match is None or Path(url).exists():
         return "file"
@@ -65,6 +66,7 @@ def local_path(url: str) -> Path:
 
 def derive_source_id(url: str) -> str:
     """A name for a source that was given none; see the module's rule."""
+    url = _known(url)
     if scheme_of(url) == "file":
         text = local_path(url).stem
     else:
@@ -86,14 +88,18 @@ def unique(source_id: str, taken: Iterable[str]) -> str:
 
 
 def expand(url: str, environment: Mapping[str, str] | None = None) -> str:
-    """The address with each `${NAME}` from the environment. Raises `AddressError` naming a variable that is not set."""
+    """The address with each `${NAME}` from the environment. Raises `AddressError` naming a variable that is not set.
+
+    A value that falls inside the credentials is taken as it is typed, and percent-encoded where a URL needs it.
+    """
     values = os.environ if environment is None else environment
 
     def value(match: re.Match[str]) -> str:
         name = match["name"]
         if name not in values:
             raise AddressError(f"source {redact(url)!r} needs the environment variable {name}, which is not set")
-        return values[name]
+        inside_credentials = match.start() > 0 and "@" in url[match.end() :]
+        return quote(values[name], safe=":") if inside_credentials else values[name]
 
     return _VARIABLE.sub(value, url)
 
@@ -154,3 +160,8 @@ def scrub(text: str, url: str) -> str:
 
 def _host(netloc: str) -> str:
     return netloc.rpartition("@")[2]
+
+
+def _known(url: str) -> str:
+    """An address that stands as a whole in the environment, from there; any other as it is."""
+    return expand(url) if _VARIABLE.match(url) else url

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, get_args
 
 from pipeline.messages.arrays import UInt8
 
@@ -28,18 +28,10 @@ class Surface:
     range: Range = "limited"
 
     def __post_init__(self) -> None:
-        height, width = self.planes[0].shape[:2]
-        half = ((height + 1) // 2, (width + 1) // 2)
-        shapes: dict[str, list[tuple[int, ...]]] = {
-            "yuv420p": [(height, width), half, half],
-            "nv12": [(height, width), (*half, 2)],
-            "rgb24": [(height, width, 3)],
-        }
-        if self.format not in shapes:
-            raise ValueError(f"Surface.format is {self.format!r}; one of {', '.join(shapes)} is needed")
-        if [plane.shape for plane in self.planes] != shapes[self.format]:
-            given = [list(plane.shape) for plane in self.planes]
-            raise ValueError(f"Surface.planes of {self.format} have shapes {given}; {shapes[self.format]} are needed")
+        needed = _plane_shapes(self.format, *self.planes[0].shape[:2])
+        given = tuple(plane.shape for plane in self.planes)
+        if given != needed:
+            raise ValueError(f"Surface.planes of {self.format} have shapes {given}; {needed} are needed")
 
     @property
     def height(self) -> int:
@@ -92,3 +84,15 @@ class Frame:
 
     def __repr__(self) -> str:
         return f"Frame({self.source_id}/{self.epoch}/{self.seq}, {self.surface!r}, {self.clock})"
+
+
+def _plane_shapes(pixel_format: PixelFormat, height: int, width: int) -> tuple[tuple[int, ...], ...]:
+    half = ((height + 1) // 2, (width + 1) // 2)
+    match pixel_format:
+        case "yuv420p":
+            return (height, width), half, half
+        case "nv12":
+            return (height, width), (*half, 2)
+        case "rgb24":
+            return ((height, width, 3),)
+    raise ValueError(f"Surface.format is {pixel_format!r}; one of {', '.join(get_args(PixelFormat))} is needed")

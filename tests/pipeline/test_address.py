@@ -77,6 +77,22 @@ def test_environment_is_filled_in_and_a_missing_name_is_told() -> None:
         expand("rtsp://u:${CAM}@h/a", {})
 
 
+def test_a_password_from_the_environment_may_hold_anything() -> None:
+    assert expand("rtsp://u:${CAM}@h/a?k=${KEY}", {"CAM": "p@ss/w?#%", "KEY": "a/b"}) == (
+        "rtsp://u:p%40ss%2Fw%3F%23%25@h/a?k=a/b"
+    )
+    assert expand("rtsp://${BOTH}@h/a", {"BOTH": "user:p@ss"}) == "rtsp://user:p%40ss@h/a"
+
+
+def test_a_whole_address_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAMERA_URL", f"rtsp://user:{CANARY}@cam.lan/live")
+    assert is_live("${CAMERA_URL}")
+    assert derive_source_id("${CAMERA_URL}") == "cam.lan-live"
+    monkeypatch.delenv("CAMERA_URL")
+    with pytest.raises(AddressError, match="CAMERA_URL, which is not set"):
+        is_live("${CAMERA_URL}")
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
