@@ -69,7 +69,7 @@ def test_a_suspended_worker_is_found_out_within_a_second(seat: Seat) -> None:
 
 def test_a_moment_of_suspension_is_nothing(seat: Seat) -> None:
     process = FakeProcess(is_stopped=True)
-    for now_ns in range(0, 3):
+    for now_ns in range(3):
         assert not fault_of(seat, process, now_ns=now_ns)
     process.is_stopped = False
     assert not fault_of(seat, process, now_ns=4)

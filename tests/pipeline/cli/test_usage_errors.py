@@ -72,3 +72,26 @@ def test_files_named_like_a_command_can_be_given_among_options(tmp_path):
     assert done.returncode == 0
     assert "url: a.mp4" in done.stdout
     assert "url: b.mp4" in done.stdout
+
+
+@pytest.mark.parametrize("target", ["clip.mp4", "./clip.mp4", "link.mp4"])
+def test_footage_is_not_drawn_over(target, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip.mp4").write_text("footage")
+    (tmp_path / "link.mp4").symlink_to("clip.mp4")
+    assert execute(["run", "clip.mp4", "--annotate", target]) == 2
+    assert "is the source 'clip'; name another file" in one_line(capsys.readouterr().err)
+    assert (tmp_path / "clip.mp4").read_text() == "footage"
+
+
+def test_a_video_that_is_there_does_not_hide_that_the_footage_is_missing(tmp_path):
+    (tmp_path / "out.mp4").write_text("")
+    done = everyframe("run", "missing.mp4", "--annotate", "out.mp4", "--engine", "inline", cwd=tmp_path)
+    assert (done.returncode, one_line(done.stderr)) == (1, "everyframe: missing: missing.mp4 does not exist")
+
+
+def test_nor_is_one_of_several(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out-yard.mp4").write_text("footage")
+    assert execute(["run", "yard=out-yard.mp4", "rtsp://host/a", "--annotate", "out.mp4"]) == 2
+    assert "out-yard.mp4 is the source 'yard'" in one_line(capsys.readouterr().err)
