@@ -69,13 +69,14 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
 
 def _execute(arguments: argparse.Namespace) -> int:
     from pipeline.cli.complain import warn_of_passwords
-    from pipeline.cli.run_settings import settings
+    from pipeline.cli.run_settings import check_outputs, settings
     from pipeline.config import check, dump, expand
 
     config = check(settings(arguments.sources, arguments.config, _given(arguments)))
     if arguments.print_config:
         print(dump(config), end="")
         return 0
+    check_outputs(config)
     for source in config.source_configs:
         expand(source.url)  # so that a variable that is not set is told of before anything starts
     warn_of_passwords(arguments.sources)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from pipeline.config import PipelineConfig, load, parse
+from pipeline.config import PipelineConfig, is_live, load, local_path, parse
+from pipeline.errors import ConfigError
 
 NOWHERE = "none"
 
@@ -26,6 +28,19 @@ def settings(sources: Sequence[str], config_file: str | None, given: Mapping[str
     for source in values["sources"]:
         source.update(said.get("sources", {}))
     return parse(_merged(values, {k: v for k, v in said.items() if k != "sources"}), origin="command line")
+
+
+def check_outputs(config: PipelineConfig) -> None:
+    """Refuse to write the annotated video over footage it is drawn from. Raises `ConfigError`."""
+    if config.output.annotate is None:
+        return
+    video = Path(config.output.annotate)
+    for source in config.source_configs:
+        if is_live(source.url) or not local_path(source.url).exists():
+            continue
+        for target in (video, video.with_stem(f"{video.stem}-{source.source_id}")):
+            if target.exists() and target.samefile(local_path(source.url)):
+                raise ConfigError(f"output.annotate: {target} is the source {source.source_id!r}; name another file")
 
 
 def _said(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Results as JSON lines.
 
-`results.jsonl` holds a line ``{"type": "result", ...}`` for each result, and at its place a line ``{"type": "gap", ...}``
-for each gap, so that every frame of a source is in the file. The lines of one source are in order and the same, byte
-for byte, whenever the same file is analysed with the same settings on the same machine; lines of several sources
+`results.jsonl` holds a line ``{"type": "result", ...}`` for each result, and at its place ``{"type": "gap", ...}`` for
+each gap, so that every frame of a source is in the file. The lines of one source are in order and the same, byte for
+byte, whenever the same file is analysed with the same settings on the same machine; lines of several sources
 interleave as they came. `timings.jsonl` holds what varies from run to run. Both can be followed while they grow: a
 line is written whole or not at all.
 """
