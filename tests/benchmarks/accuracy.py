@@ -52,10 +52,10 @@ def labelled_truth(coco: Path) -> Truth:
     """Boxes of the photographs with YOLO label files: a line an object, class and centre and size in pictures."""
     images, annotations = [], []
     for file in sorted((coco / "yolo-labels-panoptic-images").glob("*.txt")):
-        picture = cv2.imread(str(coco / "images" / f"{file.stem}.jpg"))
-        if picture is None:
+        photo = coco / "images" / f"{file.stem}.jpg"
+        if not photo.is_file():
             continue
-        height, width = picture.shape[:2]
+        height, width = cv2.imread(str(photo)).shape[:2]
         images.append({"id": int(file.stem), "file_name": f"{file.stem}.jpg", "width": width, "height": height})
         for line in file.read_text(encoding="ascii").splitlines():
             label, cx, cy, w, h = (float(value) for value in line.split())
