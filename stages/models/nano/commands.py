@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
+EMBEDDED = Path(__file__).parent.parent / "weights" / "everyframe-nano.onnx"
 EXAMPLES = """\
 examples:
   python -m stages.models.nano render --cache build/nano --worlds 3000
   python -m stages.models.nano train --cache build/nano --minutes 70 --checkpoint build/nano.safetensors
-  python -m stages.models.nano export --checkpoint build/nano.safetensors --output build/everyframe-nano.onnx
+  python -m stages.models.nano export --checkpoint build/nano.safetensors --output build/everyframe-nano.onnx \\
+      --calibration-worlds 100
   python -m stages.models.nano evaluate --worlds 200 --json build/nano-figures.json
 """
 
@@ -113,7 +116,9 @@ def _add_export(commands: Commands[argparse.ArgumentParser]) -> None:
     added.add_argument("--checkpoint", type=Path, required=True, help="weights written by `train`")
     added.add_argument("--output", type=Path, required=True, help="the .onnx file; the card goes beside it as .json")
     added.add_argument("--version", default="1", help="version on the card (default 1)")
-    added.add_argument("--figures", type=Path, default=None, help="JSON written by `evaluate`, to put on the card")
+    added.add_argument(
+        "--calibration-worlds", type=int, default=0, help="worlds to calibrate the scores on (default 0)"
+    )
     added.add_argument("--training", default="", help="how it was trained, for the card: the command in one line")
 
 
@@ -124,7 +129,7 @@ def _export(options: argparse.Namespace) -> None:
         options.checkpoint,
         options.output,
         version=options.version,
-        figures=options.figures,
+        calibration_worlds=options.calibration_worlds,
         training=options.training,
     )
 
@@ -134,9 +139,10 @@ def _add_evaluate(commands: Commands[argparse.ArgumentParser]) -> None:
     added.add_argument("--model", type=Path, default=None, help="an .onnx file (default: the one in the package)")
     added.add_argument("--split", choices=("train", "unseen"), default="unseen", help="which worlds (default unseen)")
     added.add_argument("--worlds", type=int, default=200, help="worlds, two frames each (default 200)")
-    added.add_argument("--width", type=int, default=1280, help="of the source frames, pixels (default 1280)")
-    added.add_argument("--height", type=int, default=720, help="of the source frames, pixels (default 720)")
+    added.add_argument("--width", type=int, default=640, help="of the source frames, pixels (default 640)")
+    added.add_argument("--height", type=int, default=360, help="of the source frames, pixels (default 360)")
     added.add_argument("--json", type=Path, default=None, help="also write the figures here")
+    added.add_argument("--on-card", action="store_true", help="also put the figures on the card beside --model")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -148,3 +154,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(figures.to_json() + "\n")
+    if options.on_card:
+        from stages.models.nano.export import add_figures
+
+        add_figures(EMBEDDED if options.model is None else options.model, asdict(figures))

@@ -47,8 +47,8 @@ class EvaluationPlan:
     worlds: int = 200
     frames_per_world: int = 2
     seconds_between: float = 2.0
-    width: int = 1280
-    height: int = 720
+    width: int = 640
+    height: int = 360
     first_seed: int = 1_000_000
 
 

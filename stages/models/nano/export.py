@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from stages.models.nano.calibrate import calibrate
 from stages.models.nano.network import ConvNorm, Nano, NanoConfig
 from stages.models.world import STUFF, THINGS
 
@@ -37,13 +38,15 @@ _SMALLEST_HALVED = 256
 class Deployed(nn.Module):
     """The network as a user of it wants it: scores instead of logits, in the order of `OUTPUT_NAMES`."""
 
-    def __init__(self, network: Nano) -> None:
+    def __init__(self, network: Nano, *, offsets: Sequence[float] | None = None) -> None:
         super().__init__()
         self.network = network
+        self.register_buffer("offsets", torch.tensor(offsets or [0.0] * network.config.things))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         output = self.network(images)
-        return output.boxes, output.class_logits.sigmoid(), output.coefficients, output.prototypes, output.semantic
+        scores = (output.class_logits + self.offsets).sigmoid()
+        return output.boxes, scores, output.coefficients, output.prototypes, output.semantic
 
 
 def folded(network: Nano) -> Nano:
@@ -57,13 +60,27 @@ def folded(network: Nano) -> Nano:
     return network
 
 
-def export(network: Nano, path: Path, *, height: int = INPUT_HEIGHT, width: int = INPUT_WIDTH) -> None:
+def export(
+    network: Nano,
+    path: Path,
+    *,
+    height: int = INPUT_HEIGHT,
+    width: int = INPUT_WIDTH,
+    offsets: Sequence[float] | None = None,
+) -> None:
     """Write the network as ONNX for pictures of one size, any number at once.
+
+    Args:
+        network: the trained network.
+        path: the ONNX file.
+        height: of a picture.
+        width: of a picture.
+        offsets: what to add to each class's logits; `calibrate` finds them.
 
     Raises:
         ValueError: when the written graph does not give what torch gives.
     """
-    deployed = Deployed(folded(network).to(memory_format=torch.contiguous_format)).eval()  # type: ignore[call-overload]
+    deployed = Deployed(folded(network).to(memory_format=torch.contiguous_format), offsets=offsets).eval()  # type: ignore[call-overload]
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "network.onnx"
         with torch.no_grad():
@@ -145,18 +162,31 @@ def run_openvino(path: Path, images: NDArray[np.float32]) -> Mapping[str, NDArra
 
 
 def export_checkpoint(
-    checkpoint: Path, output: Path, *, version: str, figures: Path | None = None, training: str = ""
+    checkpoint: Path, output: Path, *, version: str, training: str = "", calibration_worlds: int = 0
 ) -> None:
-    """Export the weights in `checkpoint` and write the card beside the ONNX file."""
+    """Export the weights in `checkpoint`, calibrated on so many worlds, and write the card beside the ONNX file."""
     network = Nano(NanoConfig())
     network.load_state_dict(load_file(checkpoint))
-    export(network, output)
-    measured = json.loads(figures.read_text(encoding="utf-8")) if figures is not None else {}
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    write_card(output, version=version, figures=measured, training=training, parameters=parameters)
+    offsets = [0.0] * len(THINGS)
+    if calibration_worlds:
+        with tempfile.TemporaryDirectory() as folder:
+            raw = Path(folder) / output.name
+            export(network, raw)
+            write_card(raw, version=version, training=training, offsets=offsets)
+            offsets = calibrate(raw, worlds=calibration_worlds)
+    export(network, output, offsets=offsets)
+    write_card(output, version=version, training=training, offsets=offsets)
 
 
-def write_card(model: Path, *, version: str, figures: Mapping[str, Any], training: str, parameters: int) -> None:
+def add_figures(model: Path, figures: Mapping[str, Any]) -> None:
+    """Put what was measured with the model on its card."""
+    path = model.with_suffix(".json")
+    card = json.loads(path.read_text(encoding="utf-8"))
+    card["figures"] = dict(figures)
+    path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def write_card(model: Path, *, version: str, training: str, offsets: Sequence[float]) -> None:
     """The card: what a user of the file must know, and what was measured with it."""
     card = {
         "name": model.stem,
@@ -165,9 +195,10 @@ def write_card(model: Path, *, version: str, figures: Mapping[str, Any], trainin
         "stuff": list(STUFF),
         "input_height": INPUT_HEIGHT,
         "input_width": INPUT_WIDTH,
-        "parameters": parameters,
+        "parameters": sum(parameter.numel() for parameter in Nano(NanoConfig()).parameters()),
         "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
         "training": training,
-        "figures": dict(figures),
+        "class_offsets": dict(zip(THINGS, offsets, strict=True)),
+        "figures": {},
     }
     model.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")

@@ -1,7 +1,8 @@
 """The layers of everyframe-nano: a CSP backbone, a summing pyramid, an anchor-free head, prototypes and a semantic map.
 
 Sources: cross-stage partial blocks, Wang et al. 2019 (arXiv:1911.11929); path aggregation, Liu et al. 2018
-(1803.01534); centre-and-size decoding without anchors, Ge et al. 2021 (2107.08430); prototype masks, Bolya et al. 2019 (1904.02689).
+(1803.01534); centre-and-size decoding without anchors, Ge et al. 2021 (2107.08430); prototype masks, Bolya et al. 2019
+(1904.02689).
 """
 
 from __future__ import annotations

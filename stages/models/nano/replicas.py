@@ -1,7 +1,7 @@
 """Several copies of a training, a process each, that take every step together.
 
-On a CPU this beats one process with several threads: a layer of a small network is over before its threads have met, while
-copies meet once a step (measured on two busy cores: about twice the pictures a second).
+On a CPU this beats one process with several threads: a layer of a small network is over before its threads have met,
+while copies meet once a step (measured on two busy cores: twice the pictures a second).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Replica:
     count: int = 1
 
     def agree(self, network: nn.Module, progress: float) -> float:
-        """Replace every gradient by its mean over the copies; the mean of `progress`, so that all end at the same step."""
+        """Replace every gradient by its mean over the copies; give the mean of `progress`, so that all end together."""
         if self.count == 1:
             return progress
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
@@ -42,7 +42,7 @@ def _fill(gradient: Tensor, flat: Tensor) -> None:
 
 
 def run_replicas(count: int, body: Callable[[Replica], object]) -> None:
-    """Run `body` in `count` processes that can reach each other; `body` must be importable (a function or a partial of one).
+    """Run `body` in `count` processes that can reach each other; a function of a module, or a partial of one.
 
     Raises:
         RuntimeError: when a copy fails; the others are ended.
@@ -60,9 +60,7 @@ def run_replicas(count: int, body: Callable[[Replica], object]) -> None:
             for copy in copies:
                 copy.join()
                 if copy.exitcode != 0:
-                    raise RuntimeError(
-                        f"a copy of the training ended with exit code {copy.exitcode}; its output says why"
-                    )
+                    raise RuntimeError(f"a copy of the training ended with code {copy.exitcode}; its output says why")
         finally:
             for copy in copies:
                 copy.terminate()

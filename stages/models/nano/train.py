@@ -137,7 +137,7 @@ def train(
     *,
     network_config: NanoConfig | None = None,
     start: Path | None = None,
-    replica: Replica = Replica(),
+    replica: Replica | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Nano:
     """Train on the samples and keep the averaged weights in `checkpoint` (safetensors, with a `.json` log beside it).
@@ -151,6 +151,7 @@ def train(
         replica: which of several copies that train together; the first keeps the weights.
         clock: seconds; a test gives its own.
     """
+    replica = replica or Replica()
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
     network = Nano(network_config).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]

@@ -1,0 +1,53 @@
+"""The weights in the package are those of their card, and give an answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+WEIGHTS = Path(__file__).resolve().parents[3] / "stages" / "models" / "weights" / "everyframe-nano.onnx"
+
+
+@pytest.fixture(scope="module")
+def card() -> dict[str, object]:
+    values = json.loads(WEIGHTS.with_suffix(".json").read_text(encoding="utf-8"))
+    assert isinstance(values, dict)
+    return values
+
+
+def test_checksum_matches_the_card(card: dict[str, object]) -> None:
+    assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() == card["sha256"]
+
+
+def test_the_file_and_the_network_stay_small(card: dict[str, object]) -> None:
+    assert WEIGHTS.stat().st_size < 4_000_000
+    assert isinstance(card["parameters"], int)
+    assert card["parameters"] < 2_000_000
+
+
+def test_the_card_names_the_classes_of_the_world(card: dict[str, object]) -> None:
+    from stages.models.world import STUFF, THINGS
+
+    assert (card["things"], card["stuff"]) == (list(THINGS), list(STUFF))
+
+
+def test_openvino_gives_finite_outputs_of_the_promised_shapes(card: dict[str, object]) -> None:
+    pytest.importorskip("openvino", reason="needs openvino")
+    pytest.importorskip("onnxscript", reason="needs onnxscript, of the train extra")
+    from stages.models.nano.export import run_openvino
+
+    pictures = np.random.default_rng(0).uniform(0, 255, (2, 3, 288, 512)).astype(np.float32)
+    outputs = run_openvino(WEIGHTS, pictures)
+    anchors = 36 * 64 + 18 * 32 + 9 * 16
+    shapes = {name: array.shape for name, array in outputs.items()}
+    assert shapes["boxes"] == (2, anchors, 4)
+    assert shapes["scores"] == (2, anchors, 5)
+    assert shapes["coefficients"][:2] == (2, anchors)
+    assert shapes["prototypes"] == (2, shapes["coefficients"][2], 72, 128)
+    assert shapes["semantic"] == (2, 10, 72, 128)
+    assert all(np.isfinite(array).all() for array in outputs.values())
+    assert ((outputs["scores"] >= 0) & (outputs["scores"] <= 1)).all()
