@@ -135,7 +135,7 @@ def add_noise(image: NDArray[np.uint8], rng: np.random.Generator, *, sigma: floa
 def is_ignored(sample: Sample, *, scale: float = 1.0) -> NDArray[np.bool_]:
     """[G]: visible by less than `MIN_VISIBILITY`, or a shorter side under `MIN_SIDE_PIXELS` (after `scale`)."""
     sides = (sample.boxes[:, 2:] - sample.boxes[:, :2]).min(1, initial=np.inf) * scale
-    return (sample.visibility < MIN_VISIBILITY) | (sides < MIN_SIDE_PIXELS)
+    return np.asarray((sample.visibility < MIN_VISIBILITY) | (sides < MIN_SIDE_PIXELS), np.bool_)
 
 
 def object_masks(regions: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -145,7 +145,7 @@ def object_masks(regions: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     sides = (boxes[:, 2:] - boxes[:, :2]).clip(0)
-    return (sides[:, 0] * sides[:, 1]).astype(np.float32)
+    return np.asarray(sides[:, 0] * sides[:, 1], np.float32)
 
 
 def _u8(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:

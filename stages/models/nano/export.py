@@ -80,7 +80,7 @@ def export(
     Raises:
         ValueError: when the written graph does not give what torch gives.
     """
-    deployed = Deployed(folded(network).to(memory_format=torch.contiguous_format), offsets=offsets).eval()  # type: ignore[call-overload]
+    deployed = Deployed(folded(network).to(memory_format=torch.contiguous_format), offsets=offsets).eval()
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "network.onnx"
         with torch.no_grad():

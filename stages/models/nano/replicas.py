@@ -32,7 +32,7 @@ class Replica:
         distributed.all_reduce(flat)
         flat /= self.count
         sizes = [gradient.numel() for gradient in gradients]
-        for gradient, mean in zip(gradients, flat[:-1].split(sizes), strict=True):
+        for gradient, mean in zip(gradients, torch.split(flat[:-1], sizes), strict=True):
             _fill(gradient, mean)
         return float(flat[-1])
 

@@ -122,7 +122,7 @@ def train_step(
         output = network(images.bfloat16() if bf16 else images.float())
     terms = total_loss(output, batch.targets, weights=loss_weights, class_weights=class_weights())
     optimizer.zero_grad(set_to_none=True)
-    torch.stack(list(terms.values())).sum().backward()
+    torch.autograd.backward(torch.stack(list(terms.values())).sum())
     if agree is not None:
         agree()
     nn.utils.clip_grad_norm_(network.parameters(), clip)
@@ -154,7 +154,7 @@ def train(
     replica = replica or Replica()
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
-    network = Nano(network_config).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    network = Nano(network_config).to(memory_format=torch.channels_last).train()
     if start is not None:
         network.load_state_dict(load_file(start))
     average = Average(network, config.average)
