@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from pipeline.errors import AddressError
 
@@ -70,8 +70,7 @@ def derive_source_id(url: str) -> str:
     if scheme_of(url) == "file":
         text = local_path(url).stem
     else:
-        parts = urlsplit(url)
-        text = f"{_host(parts.netloc)}{parts.path}"
+        text = _host(redact(url).partition("://")[2].removesuffix("?***"))
     derived = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:64]
     return derived or "source"
 
@@ -105,19 +104,31 @@ def expand(url: str, environment: Mapping[str, str] | None = None) -> str:
 
 
 def redact(url: str) -> str:
-    """The address fit to be shown: user and password gone, query values gone; `${ENV}` names may stay."""
+    """The address fit to be shown: user and password gone, query values gone; what only names `${ENV}` stays."""
     match = _SCHEME.fullmatch(url)
     if match is None or not match["rest"].startswith("//"):
         return url
-    authority, slash, rest = match["rest"][2:].partition("/")
-    # A password may hold '/', '?' or '#': the last '@' before the first query value still ends the credentials.
-    whole = f"{authority}{slash}{rest}"
-    credentials, at, after = whole.rpartition("@")
-    shown = after if at else whole
-    path, question, _ = shown.partition("?")
+    # A password may hold '/', '?' or '#': the last '@' still ends the credentials.
+    credentials, at, after = match["rest"][2:].rpartition("@")
+    path, question, query = after.partition("?")
     path = path.partition("#")[0]
-    user = "***@" if credentials else ""
-    return f"{match['scheme']}://{user}{path}{'?***' if question else ''}"
+    return f"{match['scheme']}://{_shown_credentials(credentials)}{at}{path}{question}{_shown_query(query)}"
+
+
+def _shown_credentials(credentials: str) -> str:
+    """The credentials where all that is secret in them comes from the environment, else `***`."""
+    _, colon, password = credentials.partition(":")
+    return credentials if _is_variable(password if colon else credentials) or not credentials else "***"
+
+
+def _shown_query(query: str) -> str:
+    """The query where every value comes from the environment, else `***`."""
+    all_named = all(_is_variable(pair.partition("=")[2]) for pair in query.split("&"))
+    return query if all_named or not query else "***"
+
+
+def _is_variable(text: str) -> bool:
+    return bool(text) and not _VARIABLE.sub("", text)
 
 
 def has_password(url: str) -> bool:

@@ -347,10 +347,16 @@ def _default(f: msgspec.inspect.Field) -> str:
 
 def _description(info: msgspec.inspect.Type) -> str:
     if isinstance(info, msgspec.inspect.Metadata):
-        return str((info.extra_json_schema or {}).get("description", ""))
+        text = str((info.extra_json_schema or {}).get("description", ""))
+        choices = _choices(info.type)
+        return f"{text} One of: {', '.join(choices)}." if choices else text
     if isinstance(info, msgspec.inspect.StructType):
         return (info.cls.__doc__ or "").strip()
     return ""
+
+
+def _choices(info: msgspec.inspect.Type) -> list[str]:
+    return [str(value) for value in info.values] if isinstance(info, msgspec.inspect.LiteralType) else []
 
 
 def _nested(info: msgspec.inspect.Type) -> list[type[msgspec.Struct]]:

@@ -14,6 +14,8 @@ SECTIONS = {
     "idmap": "Id-map coding",
     "tracking": "Tracking",
     "preprocess": "Preprocessing",
+    "drawing": "Drawing",
+    "startup": "Start of the command",
     "endtoend": "End to end",
 }
 RESULTS = Path(__file__).parent / "results"

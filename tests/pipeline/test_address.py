@@ -59,6 +59,8 @@ def test_schemes(url: str, scheme: str, live: bool) -> None:
         ("samples/crossing/crossing.mp4", "crossing"),
         ("rtsp://user:pw@cam.lan:8554/live/main?profile=1", "cam.lan-8554-live-main"),
         ("rtsp://[::1]/a", "1-a"),
+        ("rtsp://viewer:with/slash@host/a", "host-a"),
+        ("rtsp://host/a?b=c", "host-a"),
         ("...", "source"),
     ],
 )
@@ -128,6 +130,19 @@ def test_no_secret_is_shown(url: str) -> None:
     assert "host" in redact(url)
     message = f"[tcp @ 0x1] Failed to open {url}: {CANARY} refused"
     assert CANARY not in scrub(message, url) or "#" in url
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://viewer:${CAM}@host/a", "rtsp://viewer:${CAM}@host/a"),
+        ("rtsp://${BOTH}@host/a?token=${T}", "rtsp://${BOTH}@host/a?token=${T}"),
+        ("rtsp://${BOTH}@host/a?token=${T}&k=v", "rtsp://${BOTH}@host/a?***"),
+        ("rtsp://viewer:x${CAM}@host/a", "rtsp://***@host/a"),
+    ],
+)
+def test_what_only_names_the_environment_stays_to_be_used_again(url: str, shown: str) -> None:
+    assert redact(url) == shown
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="/?#@"), min_size=3))

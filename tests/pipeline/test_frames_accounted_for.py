@@ -112,18 +112,15 @@ class Machine:
         self.emit(self.stream.resume())
 
     def kill_camera(self) -> None:
-        mend(self.cells.camera)
-        for row in self.cells.open_rows:
-            row.camera_held = row.captured - row.camera_sent
-        self.stream.abandon(Abandoned(0, "worker_restart", final=False, in_vision=True))
+        mend("camera", [self.cells])
+        self.stream.abandon(Abandoned(0, "worker_restart", final=False, awaited="held"))
         self.reader_epoch, self.reader_seq = self.next_epoch(), 0
         self.start_camera()
 
     def kill_vision(self) -> None:
         self.vision_inlet += 1
         self.start_vision()
-        for row in self.cells.open_rows:
-            row.vision_held = row.vision_received - row.vision_sent
+        mend("vision", [self.cells])
         self.renew()
 
     def kill_publisher(self) -> None:

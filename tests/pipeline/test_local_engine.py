@@ -189,6 +189,19 @@ def test_a_source_that_fails_for_good_leaves_the_others_alone(engine_of: Callabl
     assert "no such file" in status_of(engine, "a").message
 
 
+def test_a_file_whose_worker_dies_is_not_read_twice(engine_of: Callable[..., LocalEngine]) -> None:
+    engine = engine_of("a=clip.fake?frames=100000&fps=100", "b=clip.fake?frames=30")
+    reader = Reader(start(engine))
+    reader.until(lambda items: len(results(items, "a")) >= 5)
+    os.kill(worker_pid(engine, "camera", source=0), signal.SIGKILL)
+    items = reader.rest()
+    check_in_order(items, "a")
+    assert {item.epoch for item in items} == {1}
+    assert len(results(items, "b")) == 30
+    assert "SIGKILL" in str(engine.errors["a"])
+    assert (status_of(engine, "a").state, status_of(engine, "a").in_flight) == ("FAULTED", 0)
+
+
 def test_a_camera_that_breaks_is_opened_again_in_a_new_epoch(engine_of: Callable[..., LocalEngine]) -> None:
     engine = engine_of("a=rtsp://fake?fps=100&breaks_at=10", supervisor={"retry_first_seconds": 0.05})
     engine.start()

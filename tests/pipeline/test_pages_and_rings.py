@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from pipeline.board import EPOCH_ROWS, Board, changing, mend
+from pipeline.board import EPOCH_ROWS, Board, Role, changing, mend
 from pipeline.errors import LinkError
 from pipeline.links.shared_memory import Geometry, Ring, Slot, plane_shapes
 from pipeline.messages import PixelFormat, Surface
@@ -153,11 +153,18 @@ def test_a_snapshot_is_a_copy_and_waits_for_writers_to_agree(board: Board) -> No
     assert cells.snapshot().is_settled
 
 
-def test_what_a_dead_writer_left_open_is_mended(board: Board) -> None:
+@pytest.mark.parametrize("role", ["camera", "vision", "publisher"])
+def test_what_a_dead_writer_left_open_is_mended(board: Board, role: Role) -> None:
     cells = board.sources[0]
-    cells.vision.version += 1
-    assert not cells.is_settled
-    mend(cells.vision)
+    row = cells.begin(1)
+    assert row is not None
+    row.captured, row.camera_sent, row.vision_received, row.vision_sent = 5, 3, 3, 1  # and held: not written yet
+    block = {"camera": cells.camera, "vision": cells.vision, "publisher": cells.publisher}[role]
+    block.version += 1
+    mend(role, [cells])
     assert cells.is_settled
-    mend(cells.vision)
-    assert cells.vision.version == 2
+    assert row.camera_held == (2 if role == "camera" else 0)
+    assert row.vision_held == (2 if role == "vision" else 0)
+    settled = block.version
+    mend(role, [cells])
+    assert block.version == settled

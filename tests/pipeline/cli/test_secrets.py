@@ -12,6 +12,7 @@ CANARY = "canary7hunter2"
 ADDRESSES = [
     f"rtsp://viewer:{CANARY}@host.invalid/a",
     f"rtsp://viewer:{CANARY}%40end@host.invalid:8554/a?channel=1",
+    f"rtsp://viewer:with/slash{CANARY}@host.invalid/a",
     f"rtsp://:{CANARY}@host.invalid/",
     f"http://host.invalid/video?token={CANARY}",
     f"ftp://viewer:{CANARY}@host.invalid/a",
