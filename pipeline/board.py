@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Self, overload
+from typing import Literal, Self, overload
 
 from pipeline.ledger import REASONS
 from pipeline.messages import GapReason
@@ -24,6 +24,9 @@ WORD_BYTES = 8
 EPOCH_ROWS = 16  # epochs of a source that may be open at once
 LATENCY_BUCKETS = 128
 _SNAPSHOT_TRIES = 200
+
+
+Role = Literal["vision", "publisher", "camera"]
 
 
 class Phase(IntEnum):
@@ -238,9 +241,16 @@ def changing(cells: CameraCells | VisionCells | PublisherCells) -> Iterator[None
         cells.version += 1
 
 
-def mend(cells: CameraCells | VisionCells | PublisherCells) -> None:
-    """End the disagreement that a worker left when it was ended."""
-    cells.version += cells.version % 2
+def mend(role: Role, sources: Iterable[SourceCells]) -> None:
+    """Set right what a worker was ended in the middle of writing about these sources."""
+    for cells in sources:
+        block = {"camera": cells.camera, "vision": cells.vision, "publisher": cells.publisher}[role]
+        block.version += block.version % 2
+        for row in cells.open_rows:
+            if role == "camera":
+                row.camera_held = row.captured - row.camera_sent
+            elif role == "vision":
+                row.vision_held = row.vision_received - row.vision_sent
 
 
 class Board:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal
 
-from pipeline.board import Board, WorkerCells
+from pipeline.board import Board, Role, WorkerCells
 from pipeline.child import Child
 from pipeline.config import SourceConfig
 from pipeline.links.shared_memory import Geometry, Ring
 from pipeline.retry import RestartPolicy
-
-Role = Literal["vision", "publisher", "camera"]
 
 SPARE_SLOTS = 3  # one being written, one announced, one so that nobody waits
 
@@ -37,6 +34,7 @@ class Seat:
     outlet: str = ""  # where its worker sends
     last_words: str = ""  # of the worker that failed last
     asked_to_stop: bool = False
+    broke_off: bool = False  # a camera's worker is gone for good, and did not leave in good order
 
     @property
     def is_vacant(self) -> bool:

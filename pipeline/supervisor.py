@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 
 from pipeline import errors
+from pipeline.address import is_live
 from pipeline.board import Phase, mend
 from pipeline.child import describe_exit
 from pipeline.epochs import EpochStore
@@ -25,6 +26,7 @@ from pipeline.states import SourceState
 from pipeline.status import STATES, News
 from pipeline.workers.messages import (
     Abandoned,
+    Awaited,
     Complaint,
     Epoch,
     EpochWanted,
@@ -39,6 +41,7 @@ from pipeline.workers.messages import (
 )
 
 TICK_SECONDS = 0.25
+MOST_COMPLAINTS = 1_000  # kept of a run that may last for months
 # Shares of the time to stop after which cameras, then the vision worker, then the publisher are ended.
 STOP_SHARES = {"camera": 0.35, "vision": 0.7, "publisher": 1.0}
 
@@ -87,6 +90,9 @@ class Supervisor:
                 self._listen()
                 self._judge()
                 self._advance_stop()
+        except Exception as exc:
+            self.failure = self.failure or EveryframeError(f"the supervisor failed: {type(exc).__name__}: {exc}")
+            raise
         finally:
             for seat in self._roster.seats:
                 if seat.child is not None:
@@ -145,7 +151,7 @@ class Supervisor:
         elif isinstance(report, Failed):
             self._failed(seat, report)
         elif isinstance(report, Complaint):
-            self.complaints.append(f"{report.about}: {report.message}")
+            self._complain(f"{report.about}: {report.message}")
         else:
             self.sink_counts = report
 
@@ -177,13 +183,16 @@ class Supervisor:
                 roster.vision.child.order(Reroute(roster.publisher_inlet))
         if not first:
             self._renew(seat)
+        for camera in self._roster.cameras:
+            if camera.broke_off or (camera.done and not first):
+                self._abandon(camera, "worker_restart")
 
     def _renew(self, replaced: Seat) -> None:
         inlet = self._roster.vision_inlet
         for camera in self._roster.cameras:
             if camera.done:
-                self._abandon(camera, "worker_restart")
-            elif camera.child is not None and (replaced.role == "publisher" or camera.outlet != inlet):
+                continue
+            if camera.child is not None and (replaced.role == "publisher" or camera.outlet != inlet):
                 camera.outlet = inlet
                 camera.child.order(Renew(inlet))
 
@@ -236,27 +245,34 @@ class Supervisor:
         self._poll.unregister(child)
         status = child.kill() if kill else child.reap()
         seat.child, seat.ready = None, False
-        self._mend(seat)
-        if seat.role == "camera" and seat.done:
-            if status != 0:
-                self._abandon(seat, "worker_restart" if self._stopping is None else "shutdown")
-        elif self._stopping is not None:
-            if seat.role == "camera":
+        cells = self._roster.shared.board.sources
+        mend(seat.role, cells if seat.role != "camera" else [cells[seat.source]])
+        seat.broke_off = seat.role == "camera" and seat.done and status != 0
+        if self._stopping is not None:
+            if seat.role == "camera" and status != 0:
                 self._abandon(seat, "shutdown")
-        elif self.failure is None:
-            self._arrange_replacement(seat, kill or describe_exit(status))
+        elif seat.broke_off:
+            self._abandon(seat, "worker_restart")
+        elif not seat.done and self.failure is None:
+            self._arrange_replacement(seat, kill or describe_exit(status), by_itself=not kill and status >= 0)
 
-    def _arrange_replacement(self, seat: Seat, why: str) -> None:
+    def _arrange_replacement(self, seat: Seat, why: str, *, by_itself: bool) -> None:
         delay = seat.policy.delay_seconds(time.monotonic())
         seat.start_at = time.monotonic() + delay
         text = seat.last_words or f"{self._roster.name(seat)} ended ({why})"
         seat.last_words = ""
+        if seat.role != "camera" and not seat.was_ready and (by_itself or delay):
+            self._fail(EveryframeError(f"{text} before it worked; --debug shows why"))
+            return
+        if seat.role == "camera" and not is_live(self._roster.sources[seat.source].url):
+            self._give_up(seat, text)
+            return
         if delay:
             text += (
                 f"; that is {seat.policy.limit} times within {seat.policy.window_seconds:.0f} s, so it is tried again"
                 f" in {delay:.0f} s"
             )
-        self.complaints.append(text)
+        self._complain(text)
         if seat.role == "camera":
             self._abandon(seat, "worker_restart")
             state = SourceState.FAULTED if delay else SourceState.CONNECTING
@@ -264,6 +280,21 @@ class Supervisor:
             self._tell(SourceNews(source=seat.source, state=state, message=text), seat)
         elif seat.role == "vision":
             self._end_leavers()
+
+    def _give_up(self, camera: Seat, text: str) -> None:
+        """A file whose worker died is not read again: from its start it would give every frame twice."""
+        camera.done = camera.broke_off = True
+        state = SourceState.FAULTED
+        self._roster.shared.board.sources[camera.source].camera.state = STATES.index(state)
+        message = f"{text}; the rest of the file is not analysed"
+        self._tell(
+            SourceNews(source=camera.source, state=state, message=message, error="SourceError", final=True), camera
+        )
+        self._abandon(camera, "worker_restart")
+
+    def _complain(self, text: str) -> None:
+        if len(self.complaints) < MOST_COMPLAINTS:
+            self.complaints.append(text)
 
     def _end_leavers(self) -> None:
         """Cameras that ended and wait for a vision worker to take their last frames wait for one that is dead."""
@@ -273,26 +304,13 @@ class Supervisor:
             elif camera.done:
                 self._abandon(camera, "worker_restart")
 
-    def _mend(self, seat: Seat) -> None:
-        """Set right on the board what a worker was ended in the middle of writing."""
-        for index, cells in enumerate(self._roster.shared.board.sources):
-            if seat.role == "camera" and seat.source == index:
-                mend(cells.camera)
-                for row in cells.open_rows:
-                    row.camera_held = row.captured - row.camera_sent
-            elif seat.role == "vision":
-                mend(cells.vision)
-                for row in cells.open_rows:
-                    row.vision_held = row.vision_received - row.vision_sent
-            elif seat.role == "publisher":
-                mend(cells.publisher)
-
     def _abandon(self, camera: Seat, reason: GapReason) -> None:
         """Have the publisher declare what nobody will speak of any more."""
         roster = self._roster
         if roster.publisher.child is not None:
-            in_vision = roster.vision.child is not None
-            roster.publisher.child.order(Abandoned(camera.source, reason, final=camera.done, in_vision=in_vision))
+            in_order = camera.done and not camera.broke_off
+            awaited: Awaited = "nothing" if roster.vision.child is None else "sent" if in_order else "held"
+            roster.publisher.child.order(Abandoned(camera.source, reason, final=camera.done, awaited=awaited))
 
     # Stopping
 

@@ -28,6 +28,7 @@ ROLES = {
     "publisher": "pipeline.workers.publisher",
 }
 STARTING_SECONDS = 60.0
+MOST_CHARACTERS = 10_000  # of a message or a traceback; the socket takes no message without end
 _PR_SET_PDEATHSIG = 1
 
 
@@ -56,11 +57,12 @@ def main() -> int:
         run: Callable[[Bench], None] = import_module(ROLES[spec.role]).run
         run(bench)
     except EveryframeError as exc:
-        control.report(Failed(error=type(exc).__name__, message=str(exc)))
+        control.report(Failed(error=type(exc).__name__, message=str(exc)[:MOST_CHARACTERS]))
         return 1
     except Exception as exc:  # noqa: BLE001 - whatever it is, the supervisor must hear of it
-        trace = traceback.format_exc() if spec.debug else ""
-        control.report(Failed(error="", message=f"{type(exc).__name__}: {exc}", traceback=trace))
+        trace = traceback.format_exc()[-MOST_CHARACTERS:] if spec.debug else ""
+        message = f"{type(exc).__name__}: {exc}"[:MOST_CHARACTERS]
+        control.report(Failed(error="", message=message, traceback=trace))
         return 1
     return 0
 

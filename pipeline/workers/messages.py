@@ -7,6 +7,7 @@ travel over the socket between the supervisor and each worker.
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Literal
 
 import msgspec
 
@@ -191,13 +192,18 @@ class SourceNews(msgspec.Struct, frozen=True, tag="news", kw_only=True):
     final: bool = False  # nothing more will come
 
 
+# Of abandoned frames, those that the vision worker will still speak of: none, because it is dead; those it holds; or
+# also those on their way to it, because their camera worker left in good order.
+Awaited = Literal["nothing", "held", "sent"]
+
+
 class Abandoned(msgspec.Struct, frozen=True, tag="abandoned"):
     """To the publisher: the worker that would have spoken of a source's newest frames is dead."""
 
     source: int
     reason: GapReason
     final: bool  # and will not be replaced
-    in_vision: bool  # the vision worker lives, and will still speak of the frames it has
+    awaited: Awaited
 
 
 # From a worker to the supervisor.

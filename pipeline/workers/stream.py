@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pipeline.board import EpochRow, SourceCells, changing
 from pipeline.ledger import SourceLedger
 from pipeline.messages import Gap, GapReason
-from pipeline.workers.messages import Abandoned, Analysed, Ended, Lost
+from pipeline.workers.messages import Abandoned, Analysed, Awaited, Ended, Lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +110,12 @@ class Stream:
         return self._abandoned is not None
 
     def close_abandoned(self) -> Iterator[Due]:
-        """Close abandoned epochs of which the vision worker holds nothing; asked when nothing has come for a while."""
+        """Close abandoned epochs of which nothing is awaited; asked when nothing has come for a while."""
         if self._abandoned is None:
             return
         newest, message = self._abandoned
         rows = [row for row in self._cells.open_rows if row.epoch <= newest]
-        if message.in_vision and any(row.vision_held for row in rows):
+        if any(_awaits(row, message.awaited) for row in rows):
             return
         self._abandoned = None
         yield from (self._close(row, message.reason) for row in rows)
@@ -160,3 +160,9 @@ class Stream:
     def _note_end(self) -> None:
         if self._final and not self._cells.open_rows:
             self._counts.ended = 1
+
+
+def _awaits(row: EpochRow, awaited: Awaited) -> bool:
+    """Whether the vision worker will still speak of frames of an epoch."""
+    on_their_way = awaited == "sent" and row.camera_sent > row.vision_received
+    return on_their_way or (awaited != "nothing" and row.vision_held > 0)
