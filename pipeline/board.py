@@ -244,7 +244,12 @@ def changing(cells: CameraCells | VisionCells | PublisherCells) -> Iterator[None
 def mend(role: Role, sources: Iterable[SourceCells]) -> None:
     """Set right what a worker was ended in the middle of writing about these sources."""
     for cells in sources:
-        block = {"camera": cells.camera, "vision": cells.vision, "publisher": cells.publisher}[role]
+        blocks: dict[Role, CameraCells | VisionCells | PublisherCells] = {
+            "camera": cells.camera,
+            "vision": cells.vision,
+            "publisher": cells.publisher,
+        }
+        block = blocks[role]
         block.version += block.version % 2
         for row in cells.open_rows:
             if role == "camera":
