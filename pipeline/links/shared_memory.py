@@ -11,11 +11,13 @@ late release of an earlier taking can therefore never free a slot under the pict
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -131,16 +133,11 @@ class Ring:
         self._bytes = np.zeros(0, dtype=np.uint8)
 
     def _planes(self, slot: Slot, pixel_format: PixelFormat, width: int, height: int) -> list[UInt8]:
-        shapes = plane_shapes(pixel_format, width, height)
-        sizes = [int(np.prod(shape)) for shape in shapes]
-        if not 0 <= slot.index < self.geometry.slots or sum(sizes) > self.geometry.slot_bytes:
+        layout, nbytes = _layout_of(pixel_format, width, height)
+        if not 0 <= slot.index < self.geometry.slots or nbytes > self.geometry.slot_bytes:
             raise LinkError(f"slot {slot.index} cannot hold {width}x{height} {pixel_format}: {self.geometry}")
         start = self.geometry.total_bytes - (self.geometry.slots - slot.index) * self.geometry.slot_bytes
-        planes = []
-        for shape, size in zip(shapes, sizes, strict=True):
-            planes.append(self._bytes[start : start + size].reshape(shape))
-            start += size
-        return planes
+        return [self._bytes[start + at : start + at + size].reshape(shape) for shape, at, size in layout]
 
 
 def plane_shapes(pixel_format: PixelFormat, width: int, height: int) -> Sequence[tuple[int, ...]]:
@@ -152,6 +149,18 @@ def plane_shapes(pixel_format: PixelFormat, width: int, height: int) -> Sequence
         "rgb24": [(height, width, 3)],
     }
     return shapes[pixel_format]
+
+
+@lru_cache(maxsize=64)
+def _layout_of(
+    pixel_format: PixelFormat, width: int, height: int
+) -> tuple[tuple[tuple[tuple[int, ...], int, int], ...], int]:
+    """Of each plane its shape, where it begins in a slot and its size; and the bytes of all."""
+    layout, at = [], 0
+    for shape in plane_shapes(pixel_format, width, height):
+        layout.append((shape, at, math.prod(shape)))
+        at += math.prod(shape)
+    return tuple(layout), at
 
 
 def _whole_pages(size: int) -> int:

@@ -10,6 +10,7 @@ import gc
 import math
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import zmq
@@ -84,6 +85,9 @@ class PublisherWorker:
             complain=self._complain,
         )
         self._inlet = ReceivingEnd(self._context, spec.inlet, capacity=LINK_MESSAGES)
+        self._poller = self._poller_of(self._inlet.waitable, zmq.POLLIN)
+        if self._delivery is not None:
+            self._poller_while_blocked = self._poller_of(self._delivery.link.waitable, zmq.POLLOUT)
         self._busy_at = time.monotonic()
         self._status_at = 0.0
         self._draining = self._finished = False
@@ -107,30 +111,35 @@ class PublisherWorker:
             self._emit(index, stream.resume())
         while not (self._draining and self._is_done()):
             self._liveness.stamp(Phase.WAITING, WAIT_DEADLINE_SECONDS)
-            self._poll()
-            self._obey()
+            if self._control.fileno() in self._poll():
+                self._obey()
             self._receive()
             self._close_abandoned()
             self._tell()
 
-    def _poll(self) -> None:
-        """Sleep until something happens or is due."""
-        poller = zmq.Poller()
-        poller.register(self._control, zmq.POLLIN)
-        if self._may_receive():
-            poller.register(self._inlet.waitable, zmq.POLLIN)
-        elif self._delivery is not None:
-            poller.register(self._delivery.link.waitable, zmq.POLLOUT)
-        if self._publisher is not None:
-            poller.register(self._publisher.socket, zmq.POLLIN)
+    def _poll(self) -> set[object]:
+        """Sleep until something happens or is due; what is ready."""
+        poller = self._poller
+        if not self._may_receive() and self._delivery is not None:
+            poller = self._poller_while_blocked
         wait = self._status_at + STATUS_SECONDS - time.monotonic()
         if self._draining or any(stream.is_abandoned for stream in self._streams):
             wait = min(wait, QUIET_SECONDS / 10)
-        events = dict(poller.poll(max(0, math.ceil(wait * 1000))))
-        if self._publisher is not None and self._publisher.socket in events:
+        ready: set[object] = {waited for waited, _ in poller.poll(max(0, math.ceil(wait * 1000)))}
+        if self._publisher is not None and self._publisher.socket in ready:
             self._publisher.poll()
         if self._delivery is not None:
             self._delivery.send()
+        return ready
+
+    def _poller_of(self, waitable: Any, event: int) -> zmq.Poller:
+        """A poller of what is always waited for, and this."""
+        poller = zmq.Poller()
+        poller.register(self._control.fileno(), zmq.POLLIN)
+        if self._publisher is not None:
+            poller.register(self._publisher.socket, zmq.POLLIN)
+        poller.register(waitable, event)
+        return poller
 
     def _may_receive(self) -> bool:
         # A program that reads slowly holds everything back, down to the file; one that stops reads no more.

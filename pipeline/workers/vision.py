@@ -11,7 +11,6 @@ import math
 import os
 import time
 from collections import Counter, deque
-from contextlib import suppress
 from dataclasses import dataclass
 
 import zmq
@@ -89,7 +88,7 @@ class VisionWorker:
         self._complained = ""
         self._draining = False
         self._poller = zmq.Poller()
-        for readable in (self._inlet.waitable, self._control, self._woken):
+        for readable in (self._inlet.waitable, self._control.fileno(), self._woken):
             self._poller.register(readable, zmq.POLLIN)
 
     def run(self) -> None:
@@ -97,9 +96,11 @@ class VisionWorker:
         busy_at = time.monotonic()
         while not (self._draining and self._is_done(busy_at)):
             self._stamp()
-            if self._poll():
+            ready = self._poll()
+            if ready:
                 busy_at = time.monotonic()
-            self._obey()
+            if self._control.fileno() in ready:
+                self._obey()
             self._inbound.receive_all()
             for completed in self._lanes.completed():
                 self._settle(completed)
@@ -108,8 +109,8 @@ class VisionWorker:
             self._parcels.send()
         self._close()
 
-    def _poll(self) -> bool:
-        """Sleep until something happens; whether something did."""
+    def _poll(self) -> set[object]:
+        """Sleep until something happens; what is ready."""
         wait = DRAIN_WAIT_SECONDS if self._draining else WAIT_SECONDS
         due_ns = self._batcher.due_ns() if self._may_submit() else None
         if due_ns is not None:
@@ -117,12 +118,12 @@ class VisionWorker:
         outlet = self._parcels.link.waitable if self._parcels.blocked else None
         if outlet is not None:
             self._poller.register(outlet, zmq.POLLOUT)
-        events = self._poller.poll(math.ceil(wait * 1000))
+        ready: set[object] = {waited for waited, _ in self._poller.poll(math.ceil(wait * 1000))}
         if outlet is not None:
             self._poller.unregister(outlet)
-        with suppress(BlockingIOError):
+        if self._woken in ready:
             os.eventfd_read(self._woken)
-        return bool(events)
+        return ready
 
     def _obey(self) -> None:
         for order in self._control.orders():
