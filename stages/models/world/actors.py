@@ -8,12 +8,13 @@ import numpy as np
 
 from stages.models.world.camera import Floats
 from stages.models.world.cars import car
-from stages.models.world.catalogue import Catalogue
+from stages.models.world.catalogue import Catalogue, jittered
 from stages.models.world.classes import BICYCLE, BUS, CAR, PERSON, TRUCK
+from stages.models.world.clothes import dress
 from stages.models.world.cycles import BICYCLE_SIZE, Bicycle, paint_bicycle, riding
 from stages.models.world.figure import paint_figure
 from stages.models.world.lorries import bus, truck
-from stages.models.world.people import Person, Stance, draw_person, dress, jittered, upright
+from stages.models.world.people import Person, Stance, draw_person, upright
 from stages.models.world.roads import Route
 from stages.models.world.solids import Mesh
 from stages.models.world.view import View
@@ -69,7 +70,8 @@ class Actor:
         forward = np.array([np.sin(self.heading), np.cos(self.heading)])
         left = np.array([-forward[1], forward[0]])
         ahead, aside = forward * self.size[0] / 2, left * self.size[1] / 2
-        return self.place + np.stack([ahead - aside, ahead + aside, -ahead + aside, -ahead - aside])
+        footprint: Floats = self.place + np.stack([ahead - aside, ahead + aside, -ahead + aside, -ahead - aside])
+        return footprint
 
     def paint(self, view: View, index: int, part: int, *, sunny: float) -> None:
         """Paints the thing numbered `part` of `things`."""
@@ -107,9 +109,7 @@ def draw_vehicle(
     return _placed(Actor(track_id, on, along, wish, wish, mesh.size, mesh, label))
 
 
-def draw_walker(
-    rng: np.random.Generator, catalogue: Catalogue, track_id: int, on: Route, along: float
-) -> Actor:
+def draw_walker(rng: np.random.Generator, catalogue: Catalogue, track_id: int, on: Route, along: float) -> Actor:
     """Somebody on foot."""
     person = draw_person(rng, catalogue)
     wish = float(rng.uniform(*on.speed)) * min(1.0, person.tall / 1.6)
@@ -117,9 +117,7 @@ def draw_walker(
     return _placed(Actor(track_id, on, along, wish, wish, size, person, PERSON, phase=float(rng.uniform(0, 6.28))))
 
 
-def draw_stander(
-    rng: np.random.Generator, catalogue: Catalogue, track_id: int, on: Route, along: float
-) -> Actor:
+def draw_stander(rng: np.random.Generator, catalogue: Catalogue, track_id: int, on: Route, along: float) -> Actor:
     """Somebody who stands and waits, or telephones."""
     actor = draw_walker(rng, catalogue, track_id, on, along)
     actor.speed = actor.wish = 0.0
@@ -128,9 +126,7 @@ def draw_stander(
     return _placed(actor)
 
 
-def draw_cyclist(
-    rng: np.random.Generator, catalogue: Catalogue, track_id: int, on: Route, along: float
-) -> Actor:
+def draw_cyclist(rng: np.random.Generator, catalogue: Catalogue, track_id: int, on: Route, along: float) -> Actor:
     """A bicycle with its rider; it takes two track ids."""
     bicycle = Bicycle(str(rng.choice(catalogue.bicycles)), jittered(rng, catalogue.vehicle_paints))
     rider = draw_person(rng, catalogue, rider=True)

@@ -40,12 +40,14 @@ class Camera:
 
     def to_camera(self, points: Floats) -> Floats:
         """World points [..., 3] in camera axes."""
-        return (points - self.position) @ self.rotation.T
+        turned: Floats = (points - self.position) @ self.rotation.T
+        return turned
 
     def to_pixels(self, points: Floats) -> Floats:
         """Points in camera axes [..., 3] (all in front of the camera) as pixels [..., 2]."""
         centre = np.array([self.width / 2, self.height / 2])
-        return points[..., :2] * (self.focal / points[..., 2:3]) + centre
+        pixels: Floats = points[..., :2] * (self.focal / points[..., 2:3]) + centre
+        return pixels
 
     def sees(self, points: Floats) -> bool:
         """Whether a polygon in camera axes [n, 3] can reach into the picture (it may lie just outside)."""
@@ -80,7 +82,7 @@ def clip_frustum(polygon: Floats, *, slope: tuple[float, float]) -> Floats:
 
 
 def _clip(polygon: Floats, inside: Floats) -> Floats:
-    """The part of a polygon [n, 3] where `inside` [n], linear over it, is not negative (Sutherland and Hodgman 1974)."""
+    """The part of a polygon [n, 3] where `inside` [n], linear over it, is not negative (Sutherland, Hodgman 1974)."""
     if inside.min() >= 0:
         return polygon
     distances = inside.tolist()

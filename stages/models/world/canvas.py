@@ -38,11 +38,11 @@ class Canvas:
 
     def hull(self, points: Floats, colour: Sequence[float], index: int) -> None:
         """Fills the convex outline around points.  [n, 2]"""
-        self.fill([cv2.convexHull(self.fixed(points))], colour, index)
+        self.fill([_hull(self.fixed(points))], colour, index)
 
     def ring(self, points: Floats, hole: Floats, colour: Sequence[float], index: int) -> None:
         """Fills the convex outline around points [n, 2] but for a hole in it [m, 2]."""
-        self.fill([cv2.convexHull(self.fixed(points)), self.fixed(hole)], colour, index)
+        self.fill([_hull(self.fixed(points)), self.fixed(hole)], colour, index)
 
     def bar(self, ends: Floats, width: float, colour: Sequence[float], index: int) -> None:
         """A straight bar between two points [2, 2], `width` pixels wide."""
@@ -88,9 +88,9 @@ class Canvas:
 
     def picture(self) -> NDArray[np.uint8]:
         """[H, W, 3] RGB"""
-        shrunk = self.samples
+        shrunk: NDArray[np.uint8] = self.samples
         if self.supersample > 1:
-            shrunk = cv2.resize(shrunk, (self.width, self.height), interpolation=cv2.INTER_AREA)
+            shrunk = np.asarray(cv2.resize(shrunk, (self.width, self.height), interpolation=cv2.INTER_AREA), np.uint8)
         return np.ascontiguousarray(shrunk[..., :3])
 
     def put(self, picture: NDArray[np.uint8]) -> None:
@@ -112,3 +112,7 @@ class Canvas:
         """Pixels of the picture [n, 2] in the canvas's fixed point."""
         within = np.minimum(np.maximum(points, -_LIMIT_PIXELS), _LIMIT_PIXELS)
         return np.rint(within * (self.supersample << _SHIFT) - 0.5 * (1 << _SHIFT)).astype(np.int32)
+
+
+def _hull(outline: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.asarray(cv2.convexHull(outline), np.int32)

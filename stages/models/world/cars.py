@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -72,7 +73,7 @@ def _lower_body(build: MeshBuilder, shape: _CarShape, paint: Colour, *, lamps: b
     ])  # fmt: skip
     build.solid((0.0, 0.0, 0.55))
     deck = [(boot, cowl, shape.belt)]
-    for (x0, z0), (x1, z1) in zip(profile[:-1], profile[1:], strict=True):
+    for (x0, z0), (x1, z1) in pairwise(profile):
         if (x0, x1, z0) not in deck:
             build.face(np.array([(x0, -half, z0), (x0, half, z0), (x1, half, z1), (x1, -half, z1)]), paint)
     _ends(build, shape, lamps=lamps)
@@ -95,6 +96,7 @@ def _ends(build: MeshBuilder, shape: _CarShape, *, lamps: bool) -> None:
         bottom = 0.55 if ahead else 0.58
         for across in ((0.03, 0.24), (0.76, 0.97)):
             build.detail(patch(side, across, (bottom, 0.98)), light, glow=glow)
+
 
 def _flank(build: MeshBuilder, shape: _CarShape, y: float, paint: Colour) -> None:
     front = shape.length / 2
@@ -138,10 +140,8 @@ def _cabin(build: MeshBuilder, shape: _CarShape, paint: Colour, *, roof_rails: b
     x = [front - along for along in (shape.bonnet, shape.roof[0], shape.roof[1], shape.boot)]
     belt, height = shape.belt, shape.height
     build.solid(((x[0] + x[3]) / 2, 0.0, belt + 0.2), level=1)
-    corner = {
-        side: [(x[0], side * low, belt), (x[1], side * top, height), (x[2], side * top, height), (x[3], side * low, belt)]
-        for side in (-1, 1)
-    }
+    outline = ((x[0], low, belt), (x[1], top, height), (x[2], top, height), (x[3], low, belt))
+    corner = {side: [(along, side * aside, up) for along, aside, up in outline] for side in (-1, 1)}
     right, left = corner[-1], corner[1]
     screen = np.array([right[0], left[0], left[1], right[1]])
     build.face(screen, paint)
@@ -161,6 +161,6 @@ def _cabin(build: MeshBuilder, shape: _CarShape, paint: Colour, *, roof_rails: b
 
 def _side_windows(build: MeshBuilder, side: Floats, shape: _CarShape) -> None:
     edges = np.linspace(0.05, 0.95, shape.windows + 1)
-    for left, right in zip(edges[:-1], edges[1:], strict=True):
+    for left, right in pairwise(edges):
         build.detail(patch(side, (left + 0.012, right - 0.012), (0.06, 0.86)), GLASS)
     build.detail(patch(side, (0.62, 0.74), (0.12, 0.80)), GLASS_SHEEN, finest=40)

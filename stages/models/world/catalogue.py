@@ -20,6 +20,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import numpy as np
+
 Split = Literal["train", "unseen"]
 Rgb = tuple[int, int, int]
 Band = tuple[float, float]
@@ -86,12 +88,29 @@ _TRAIN: Final = Catalogue(
     trees=("round", "oval", "conifer"),
     furniture=("bin", "letter_box", "bench", "sign", "cabinet"),
     vehicle_paints=(
-        (236, 236, 232), (26, 27, 30), (172, 177, 182), (104, 108, 113), (170, 26, 30), (30, 60, 142),
-        (34, 84, 62), (198, 182, 150), (234, 188, 36), (62, 70, 96),
+        (236, 236, 232),
+        (26, 27, 30),
+        (172, 177, 182),
+        (104, 108, 113),
+        (170, 26, 30),
+        (30, 60, 142),
+        (34, 84, 62),
+        (198, 182, 150),
+        (234, 188, 36),
+        (62, 70, 96),
     ),
     cloths=(
-        (24, 26, 34), (52, 62, 92), (92, 96, 102), (150, 34, 38), (222, 220, 212), (64, 92, 66), (196, 162, 110),
-        (36, 84, 140), (122, 82, 58), (206, 128, 146), (228, 196, 70),
+        (24, 26, 34),
+        (52, 62, 92),
+        (92, 96, 102),
+        (150, 34, 38),
+        (222, 220, 212),
+        (64, 92, 66),
+        (196, 162, 110),
+        (36, 84, 140),
+        (122, 82, 58),
+        (206, 128, 146),
+        (228, 196, 70),
     ),
     hairs=((28, 22, 20), (74, 48, 32), (170, 130, 76), (120, 116, 112)),
     skins=((232, 190, 164), (196, 144, 112), (120, 80, 58), (216, 168, 136)),
@@ -123,12 +142,26 @@ _UNSEEN: Final = Catalogue(
     trees=("poplar", "plane", "cypress"),
     furniture=("kiosk", "bollard", "column"),
     vehicle_paints=(
-        (244, 234, 210), (68, 74, 84), (112, 22, 46), (218, 108, 30), (22, 112, 120), (112, 162, 206), (96, 70, 54),
-        (146, 172, 62), (206, 192, 172),
+        (244, 234, 210),
+        (68, 74, 84),
+        (112, 22, 46),
+        (218, 108, 30),
+        (22, 112, 120),
+        (112, 162, 206),
+        (96, 70, 54),
+        (146, 172, 62),
+        (206, 192, 172),
     ),
     cloths=(
-        (40, 34, 46), (110, 40, 84), (216, 104, 42), (58, 122, 126), (236, 232, 222), (134, 140, 84), (92, 62, 128),
-        (164, 176, 190), (84, 44, 34),
+        (40, 34, 46),
+        (110, 40, 84),
+        (216, 104, 42),
+        (58, 122, 126),
+        (236, 232, 222),
+        (134, 140, 84),
+        (92, 62, 128),
+        (164, 176, 190),
+        (84, 44, 34),
     ),
     hairs=((44, 30, 24), (128, 62, 34), (206, 176, 120), (182, 180, 176)),
     skins=((224, 178, 150), (170, 118, 88), (98, 66, 50), (240, 204, 182)),
@@ -141,3 +174,12 @@ _UNSEEN: Final = Catalogue(
 )
 
 CATALOGUES: Final[dict[Split, Catalogue]] = {"train": _TRAIN, "unseen": _UNSEEN}
+
+
+def jittered(
+    rng: np.random.Generator, palette: tuple[Rgb, ...], *, spread: float = 14, darker: float = 1.0
+) -> tuple[float, float, float]:
+    """A colour near one of a palette."""
+    base = np.array(palette[rng.integers(len(palette))], float) * darker
+    red, green, blue = np.clip(base + rng.normal(0, spread * 0.5) + rng.normal(0, spread * 0.35, 3), 6, 250)
+    return float(red), float(green), float(blue)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp
 from typing import Final
 
 import numpy as np
@@ -90,10 +91,14 @@ class Climate:
         brightness = float(self.ambient_gain.mean()) + 0.5 * float(self.sun_gain.mean())
         return float(np.clip((0.80 / max(brightness, 0.05)) ** 0.6, 0.85, 2.4))
 
-    def veil(self, depth_metres: Floats) -> Floats:
+    @property
+    def fog(self) -> float:
+        """Attenuation a metre: at `visibility_metres` one ninth of a thing's own colour is left."""
+        return 2.2 / self.visibility_metres
+
+    def veil(self, depth_metres: float) -> float:
         """How much of what lies so far away is fog, 0..1."""
-        fog: Floats = 1.0 - np.exp(-np.maximum(depth_metres, 0.0) * (2.2 / self.visibility_metres))
-        return fog
+        return 1.0 - exp(-max(depth_metres, 0.0) * self.fog)
 
 
 def draw_climate(
@@ -104,9 +109,7 @@ def draw_climate(
     weather = weather or str(rng.choice(catalogue.weathers))
     lit, sky = _LIGHTS[light], _WEATHERS[weather]
     elevation, azimuth = np.radians(rng.uniform(*lit.elevation_degrees)), rng.uniform(0, 2 * np.pi)
-    direction = np.array(
-        [np.cos(elevation) * np.sin(azimuth), np.cos(elevation) * np.cos(azimuth), np.sin(elevation)]
-    )
+    direction = np.array([np.cos(elevation) * np.sin(azimuth), np.cos(elevation) * np.cos(azimuth), np.sin(elevation)])
     gain = rng.uniform(0.9, 1.1)
     brightness = (0.3 * np.array(lit.zenith) + 0.7 * np.array(lit.horizon)).mean() / _BROKEN_GREY.mean()
     grey = _BROKEN_GREY * min(1.0, brightness)

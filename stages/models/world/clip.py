@@ -7,9 +7,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stages.models.world.catalogue import Split
 from stages.models.world.frame import WorldFrame
 from stages.models.world.scene import Wishes
@@ -21,12 +18,10 @@ _CROSSING: Final[dict[Split, Wishes]] = {
     "train": Wishes("crossing", "noon", "clear", "mast", moving_camera=False, orderly=True),
     "unseen": Wishes("junction", "white_noon", "fair", "first_floor", moving_camera=False, orderly=True),
 }
-_LIVELY: Final = Crowd(vehicles=11, cyclists=5, walkers=17, standers=4)
+_LIVELY: Final = Crowd(vehicles=9, cyclists=5, walkers=18, standers=4)
 
 
-def crossing(
-    seed: int, *, split: Split = "unseen", width: int = 1280, height: int = 720, fps: float = 25.0
-) -> World:
+def crossing(seed: int, *, split: Split = "unseen", width: int = 1280, height: int = 720, fps: float = 25.0) -> World:
     """A lively crossing by daylight, seen by a good camera that does not move."""
     return World(
         seed, split=split, width=width, height=height, fps=fps, quality="clean", wishes=_CROSSING[split], crowd=_LIVELY
@@ -34,7 +29,7 @@ def crossing(
 
 
 def write_clip(
-    world: World, seconds: float, output: str | Path, *, truth: str | Path | None = None, crf: int = 27,
+    world: World, seconds: float, output: str | Path, *, truth: str | Path | None = None, crf: int = 23,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:  # fmt: skip
     """Renders a world into an H.264 file, and its truth beside it; gives the number of frames.
@@ -46,7 +41,7 @@ def write_clip(
     """
     count = round(seconds * world.fps)
     if count < 1:
-        raise ValueError(f"{seconds} s at {world.fps} frames a second are no frames; ask for at least {1 / world.fps:g} s")
+        raise ValueError(f"seconds must be at least {1 / world.fps:g} at {world.fps:g} frames a second, got {seconds}")
     if world.width % 2 or world.height % 2:
         raise ValueError(f"width and height must be even, got {world.width}x{world.height}")
     frames = _encoded(world, count, Path(output), crf, progress)
@@ -67,14 +62,8 @@ def _encoded(
         stream.width, stream.height, stream.pix_fmt = world.width, world.height, "yuv420p"
         stream.options = {"crf": str(crf), "preset": "slow", "threads": "1"}  # one thread: the same bytes everywhere
         for number, frame in enumerate(world.frames(count)):
-            container.mux(stream.encode(_picture(frame.image)))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame.image, format="rgb24")))
             if progress is not None:
                 progress(number + 1, count)
             yield frame
         container.mux(stream.encode(None))
-
-
-def _picture(image: NDArray[np.uint8]) -> object:
-    import av
-
-    return av.VideoFrame.from_ndarray(image, format="rgb24")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-import cv2
 import numpy as np
 
 from stages.models.world.camera import NEAR_METRES, Floats
@@ -52,18 +51,17 @@ def paint_figure(view: View, figure: Figure, place: Floats, heading: float, inde
     middles = view.camera.to_pixels(points)
     radii = np.maximum(np.array(figure.radii) * scale, 0.28)
     outlines = middles[:, None] + _RING * radii[:, None, None]
-    depths = [points[start:end, 2].mean() - near for (start, end), near in zip(figure.pieces, figure.nearer, strict=True)]
+    middle_depths = [points[start:end, 2].mean() for start, end in figure.pieces]
+    depths = np.array(middle_depths) - np.array(figure.nearer)
     colours = _colours(view, figure, place, float(points[:, 2].mean()), sunny)
     tall = float(np.ptp(middles[:, 1]))
     light = _light_offset(view) if tall >= _ROUNDED_FROM_PIXELS else None
-    for piece in np.argsort(-np.array(depths), kind="stable").tolist():
+    for piece in np.argsort(-depths, kind="stable").tolist():
         start, end = figure.pieces[piece]
-        outline = view.canvas.fixed(outlines[start:end].reshape(-1, 2))
-        view.canvas.fill([cv2.convexHull(outline)], colours[0][piece], index)
+        view.canvas.hull(outlines[start:end].reshape(-1, 2), colours[0][piece], index)
         if light is not None:
             balls = middles[start:end, None] + (_RING * 0.62 + 0.3 * light) * radii[start:end, None, None]
-            inner = view.canvas.fixed(balls.reshape(-1, 2))
-            view.canvas.fill([cv2.convexHull(inner)], colours[1][piece], index)
+            view.canvas.hull(balls.reshape(-1, 2), colours[1][piece], index)
 
 
 def _colours(

@@ -17,7 +17,7 @@ class WorldFrame:
     """A rendered picture with its truth.
 
     Slivers (fewer than `MIN_VISIBLE_PIXELS` pixels, or less than `MIN_VISIBILITY` of the object) are void in the id
-    map and have no box: nobody could say what they are.  Every other thing in the map has a box, and the other way round.
+    map and have no box: nobody could say what they are.  Every other thing in the map has a box, and every box a thing.
     """
 
     image: NDArray[np.uint8]  # [H, W, 3] RGB

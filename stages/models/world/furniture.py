@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -80,7 +81,7 @@ def lamp(spot: Floats, heading: float, *, globe: bool, on: bool) -> Lamp:
     return Lamp(np.array([*spot, 0.0]), np.array([*(spot + ahead), tall]), globe, on)
 
 
-_SIGNAL_COLOURS: Final[tuple[Colour, Colour, Colour]] = ((226.0, 40.0, 34.0), (236.0, 172.0, 40.0), (52.0, 214.0, 110.0))
+_SIGNAL_COLOURS: Final[tuple[Colour, ...]] = ((226.0, 40.0, 34.0), (236.0, 172.0, 40.0), (52.0, 214.0, 110.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,7 +164,7 @@ def _column(build: MeshBuilder, colour: Colour) -> None:
     turn = np.linspace(0, 2 * np.pi, 11)
     ring = 0.55 * np.stack([np.cos(turn), np.sin(turn)], axis=1)
     build.solid((0.0, 0.0, 1.4))
-    for (x0, y0), (x1, y1) in zip(ring[:-1], ring[1:], strict=True):
+    for (x0, y0), (x1, y1) in pairwise(ring):
         build.face(np.array([(x0, y0, 0.0), (x1, y1, 0.0), (x1, y1, 2.8), (x0, y0, 2.8)]), (96.0, 104.0, 98.0))
         build.detail(np.array([(x0, y0, 0.6), (x1, y1, 0.6), (x1, y1, 2.4), (x0, y0, 2.4)]), colour)
     build.face(np.array([(x, y, 2.8) for x, y in ring[:-1]]), (70.0, 78.0, 74.0))

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from stages.models.world import noise
 from stages.models.world.camera import NEAR_METRES, Floats
-from stages.models.world.catalogue import Catalogue
+from stages.models.world.catalogue import Catalogue, jittered
 from stages.models.world.classes import PAVEMENT, ROAD
 from stages.models.world.layout import Layout
-from stages.models.world.people import jittered
 from stages.models.world.roads import Road
 from stages.models.world.view import View
 
@@ -159,8 +158,8 @@ def _stop_lines(view: View, road: Road, position: float, paint: list[float]) -> 
     for way in (-1, 1):
         if position * way > 0.5 * road.half_width + 3.0:
             continue  # beyond the crossing, where nobody stops
-        near = position - way * (1.7 + 1.0)
-        line = road.band(way * 0.1, way * (road.half_width - 1.5), min(near, near - way * 0.4), max(near, near - way * 0.4))
+        ends = sorted((position - way * 2.7, position - way * 3.1))
+        line = road.band(way * 0.1, way * (road.half_width - 1.5), ends[0], ends[1])
         view.polygon(_flat(line), paint, ROAD)
 
 
@@ -213,7 +212,7 @@ def relief(
         sheen = climate.wetness * (0.10 + 0.34 * (1 - np.exp(depth * (-1 / 28.0)))) * (1 + 0.4 * np.clip(warped, -1, 1))
         gain *= (1 - 0.28 * climate.wetness) * (1 - sheen)
         added += 0.8 * sheen
-    veil = np.asarray(climate.veil(depth), np.float32)
+    veil = 1 - np.exp(depth * np.float32(-climate.fog))
     ground = _is_ground()[indices[rows]]
     gain, added = gain * (1 - veil), added * (1 - veil) + veil
     factor = _thrice(1.0 + ground * (gain - 1.0))
@@ -279,7 +278,7 @@ def _lamp_gain(view: View, top: int, depth: NDArray[np.float32], headlights: NDA
     light = np.zeros_like(small)
     for head in view.lamps[np.hypot(*(view.lamps[:, :2] - view.origin[:2]).T) < _LAMPS_WITHIN_METRES]:
         light += 1.0 / (1.0 + ((east - head[0]) ** 2 + (north - head[1]) ** 2) / 36.0) ** 2
-    light = cv2.resize(light, (camera.width, camera.height - top), interpolation=cv2.INTER_LINEAR)
+    light = np.asarray(cv2.resize(light, (camera.width, camera.height - top), interpolation=cv2.INTER_LINEAR))
     ambient = max(float(view.climate.ambient_gain.mean()), 0.05)
     beams = cv2.blur(headlights, (5, 5)).astype(np.float32) / 255.0
     light = np.minimum(light, 0.85)

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.models.world.camera import NEAR_METRES, Floats
-from stages.models.world.catalogue import Catalogue
+from stages.models.world.catalogue import Catalogue, jittered
 from stages.models.world.classes import BUILDING
 from stages.models.world.layout import Plot, plot_corners
-from stages.models.world.people import jittered
 from stages.models.world.solids import Colour
 from stages.models.world.view import View
 
@@ -122,13 +121,13 @@ def _paint_wall(view: View, house: House, start: Floats, end: Floats, normal: Fl
         return
     depth = max(float(points[:, 2].mean()), 2.0)
 
-    veil = float(view.climate.veil(np.array(depth)))
+    veil = view.climate.veil(depth)
     light = view.lit(np.ones(3), normal, place) * (1 - veil)
     fog = view.climate.horizon * veil
 
     def shade(colour: Colour | Floats, brightness: float = 1.0) -> list[float]:
-        red, green, blue = (min(float(c) * brightness * l + f, 255.0) for c, l, f in zip(colour, light, fog, strict=True))
-        return [red, green, blue]
+        shares = zip(colour, light.tolist(), fog.tolist(), strict=True)
+        return [min(float(channel) * brightness * lit + grey, 255.0) for channel, lit, grey in shares]
 
     view.polygon(outline, shade(house.wall), BUILDING)
     if view.camera.focal * house.height / depth < _FINEST_PIXELS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -85,14 +86,12 @@ def _bus_flank(
     build.detail(patch(side, (0.0, 1.0), (0.0, 0.16)), stripe)
     build.detail(patch(side, (0.02, 0.98), (shape.belt - 0.02, 0.86)), (30.0, 32.0, 36.0))
     edges = np.linspace(0.03, 0.97, shape.windows + 1)
-    for left, right in zip(edges[:-1], edges[1:], strict=True):
+    for left, right in pairwise(edges):
         build.detail(
             patch(side, (left + 0.006, right - 0.006), (shape.belt, 0.83)), glass, glow=0.5 if lit else 0.0, finest=14
         )
         if not lit:
-            build.detail(
-                patch(side, (left + 0.02, left + 0.05), (shape.belt + 0.04, 0.80)), GLASS_SHEEN, finest=50
-            )
+            build.detail(patch(side, (left + 0.02, left + 0.05), (shape.belt + 0.04, 0.80)), GLASS_SHEEN, finest=50)
     for middle in shape.doors if doors else ():
         half = 0.62 / shape.length
         build.detail(patch(side, (middle - half, middle + half), (0.0, 0.84)), (24.0, 26.0, 30.0))
@@ -163,7 +162,7 @@ def _cab(build: MeshBuilder, shape: _TruckShape, paint: Colour, *, lamps: bool) 
     back = front - shape.cab
     profile = [(back, 0.45), (back, top), (front - 0.35, top), (front, 0.55 * top), (front, 0.45)]
     build.solid(((front + back) / 2, 0.0, top / 2))
-    for (x0, z0), (x1, z1) in zip(profile[:3], profile[1:4], strict=True):
+    for (x0, z0), (x1, z1) in pairwise(profile[:4]):
         build.face(np.array([(x0, -half, z0), (x0, half, z0), (x1, half, z1), (x1, -half, z1)]), paint)
     screen = np.array([(front, -half, 0.55 * top), (front, half, 0.55 * top), (front - 0.35, half, top),
                        (front - 0.35, -half, top)])  # fmt: skip
@@ -217,9 +216,9 @@ def _flat_load(build: MeshBuilder, span: tuple[float, float], half: float, top: 
     build.box((span[0], -half, _DECK_METRES - 0.1), (span[1], half, _DECK_METRES + 0.25), colour)
     length = span[1] - span[0]
     middle = span[0] + 0.55 * length
-    build.box((span[0] + 0.3, -0.8 * half, _DECK_METRES + 0.25), (middle, 0.8 * half, top), (166.0, 138.0, 96.0), level=1)
-    build.box((middle + 0.3, -0.7 * half, _DECK_METRES + 0.25), (span[1] - 0.2, 0.7 * half, top - 0.2),
-              (128.0, 116.0, 104.0), level=1)  # fmt: skip
+    on = _DECK_METRES + 0.25
+    build.box((span[0] + 0.3, -0.8 * half, on), (middle, 0.8 * half, top), (166.0, 138.0, 96.0), level=1)
+    build.box((middle + 0.3, -0.7 * half, on), (span[1] - 0.2, 0.7 * half, top - 0.2), (128.0, 116.0, 104.0), level=1)
 
 
 def _tank_load(build: MeshBuilder, span: tuple[float, float], half: float, top: float, colour: Colour) -> None:
@@ -227,7 +226,7 @@ def _tank_load(build: MeshBuilder, span: tuple[float, float], half: float, top: 
     angle = np.linspace(0, 2 * np.pi, 13)
     ring = np.stack([half * np.cos(angle), middle + radius * np.sin(angle)], axis=1)
     build.solid(((span[0] + span[1]) / 2, 0.0, middle))
-    for (y0, z0), (y1, z1) in zip(ring[:-1], ring[1:], strict=True):
+    for (y0, z0), (y1, z1) in pairwise(ring):
         build.face(np.array([(span[0], y0, z0), (span[1], y0, z0), (span[1], y1, z1), (span[0], y1, z1)]), colour)
     for x in span:
         build.face(np.array([(x, y, z) for y, z in ring[:-1]]), _tint(colour, 0.9))
@@ -243,7 +242,8 @@ _LOADS: Final = {
 
 
 def _lifted(side: Floats, across: tuple[float, float], up: tuple[float, float]) -> Floats:
-    return patch(side, across, up) + np.array([0.0, 0.0, 0.02])
+    lifted: Floats = patch(side, across, up) + np.array([0.0, 0.0, 0.02])
+    return lifted
 
 
 def _tint(colour: Colour, gain: float) -> Colour:

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from stages.models.world import noise
 from stages.models.world.camera import Floats
-from stages.models.world.catalogue import Catalogue
+from stages.models.world.catalogue import Catalogue, jittered
 from stages.models.world.classes import VEGETATION
-from stages.models.world.people import jittered
 from stages.models.world.solids import Colour
 from stages.models.world.view import View
 
@@ -61,7 +60,7 @@ class Tree:
         middle = (fork + top) / 2
         tall = max(float(fork[1] - top[1]), 2.0) / 2
         box = (middle[0] - half, middle[1] - tall, middle[0] + half, middle[1] + tall)
-        veil = float(view.climate.veil(np.array(depth)))
+        veil = view.climate.veil(depth)
         fog = view.climate.horizon * veil
         paints = np.empty((256, 4), np.uint8)
         paints[:, :3] = np.clip(_BRIGHTNESS[:, None] * (leaves - fog) + fog, 0, 255)

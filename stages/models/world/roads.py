@@ -99,9 +99,7 @@ class Route:
         return float(np.arctan2(east, north))
 
 
-def route(
-    kind: RouteKind, points: Floats, *, gates: tuple[Gate, ...] = (), speed: tuple[float, float]
-) -> Route:
+def route(kind: RouteKind, points: Floats, *, gates: tuple[Gate, ...] = (), speed: tuple[float, float]) -> Route:
     """A route through points [n, 2]."""
     steps = np.hypot(*np.diff(points, axis=0).T)
     kept = np.concatenate([[True], steps > 1e-3])
@@ -113,7 +111,6 @@ def route(
 _CYCLE_SECONDS: Final = 30.0
 # Signal groups: 0 traffic on the main road, 1 on the side road, 2 people across the main road, 3 across the side road.
 _GREEN: Final[dict[int, tuple[float, float]]] = {0: (0.0, 12.0), 1: (15.0, 26.0), 2: (15.5, 22.0), 3: (0.5, 8.0)}
-
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from stages.models.world.camera import Floats
-from stages.models.world.catalogue import Catalogue
+from stages.models.world.catalogue import Catalogue, jittered
 from stages.models.world.climate import Climate, draw_climate
 from stages.models.world.furniture import Fixture, Lamp, TrafficLight, furniture, hedge, lamp
 from stages.models.world.ground import GroundLook, draw_ground_look
 from stages.models.world.houses import House, draw_house
 from stages.models.world.layout import Layout, Plot, draw_layout
-from stages.models.world.people import jittered
 from stages.models.world.plants import Tree, draw_foliage, draw_tree
 from stages.models.world.shadows import house_shadows
 from stages.models.world.sky import Skyline, draw_skyline

@@ -33,8 +33,8 @@ def draw_sensor(rng: np.random.Generator, climate: Climate, quality: Quality) ->
     """A camera as one finds them on streets: mostly fair, at times poor; `clean` is a good one."""
     exposure = climate.exposure
     if quality == "clean":
-        gain = np.full(3, 1.22 * exposure, np.float32)
-        return Sensor(gain, 1.08, 1.22, 0.0, 1.0, 0.08, None)
+        gain = np.full(3, 1.12 * exposure, np.float32)
+        return Sensor(gain, 1.08, 1.2, 0.0, 1.0, 0.08, None)
     dark = max(0.0, exposure - 1.0)
     gain = (exposure * rng.uniform(0.85, 1.18) * rng.uniform(0.95, 1.05, 3)).astype(np.float32)
     return Sensor(
@@ -55,11 +55,11 @@ def expose(
     height, width = picture.shape[:2]
     scale = width / 512
     picture = picture * _vignette(height, width, round(sensor.vignette, 2))
-    picture = cv2.transform(picture, _colour_matrix(sensor))
+    picture = np.asarray(cv2.transform(picture, _colour_matrix(sensor)), np.float32)
     if climate.rain or climate.flakes:
         picture += _falling(height, width, climate, rng)[..., None]
     if sensor.blur_pixels:
-        picture = cv2.GaussianBlur(picture, (0, 0), sensor.blur_pixels * scale)
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sensor.blur_pixels * scale), np.float32)
     picture += noise.gaussian(rng, height=height, width=width) * np.float32(sensor.noise)
     seen = np.asarray(np.clip(picture, 0, 255), np.uint8)
     if sensor.jpeg_quality is not None:
@@ -86,10 +86,12 @@ def _falling(height: int, width: int, climate: Climate, rng: np.random.Generator
     layer = np.zeros((height, width), np.uint8)
     scale = height / 288
     slant = 0.12
-    for x, y, length in zip(*_drops(rng, int(170 * climate.rain), height, width, (7 * scale, 22 * scale)), strict=True):
+    drops = _drops(rng, int(170 * climate.rain), height, width, (7 * scale, 22 * scale))
+    for x, y, length in zip(*drops, strict=True):
         end = (int(x + slant * length), int(y + length))
         cv2.line(layer, (int(x), int(y)), end, 150, max(1, round(0.6 * scale)), cv2.LINE_AA)
-    for x, y, size in zip(*_drops(rng, int(210 * climate.flakes), height, width, (0.7 * scale, 2.3 * scale)), strict=True):
+    flakes = _drops(rng, int(210 * climate.flakes), height, width, (0.7 * scale, 2.3 * scale))
+    for x, y, size in zip(*flakes, strict=True):
         cv2.circle(layer, (int(x * 4), int(y * 4)), int(size * 4), 255, -1, cv2.LINE_AA, 2)
     brightness = min(1.0, float(climate.horizon.mean()) / 160)
     return cv2.blur(layer, (3, 3)).astype(np.float32) * np.float32(0.45 * brightness)

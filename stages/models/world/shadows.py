@@ -34,9 +34,7 @@ def house_shadows(houses: Iterable[House], climate: Climate) -> list[Floats]:
     if climate.shadow < _FAINTEST:
         return []
     way = shadow_way(climate)
-    return [
-        hull(np.concatenate([house.footprint(), house.footprint() + way * house.height])) for house in houses
-    ]
+    return [hull(np.concatenate([house.footprint(), house.footprint() + way * house.height])) for house in houses]
 
 
 def in_shade(place: Floats, shadows: list[Floats]) -> bool:
@@ -45,9 +43,7 @@ def in_shade(place: Floats, shadows: list[Floats]) -> bool:
     return any(cv2.pointPolygonTest(shadow.astype(np.float32), spot, False) > 0 for shadow in shadows)
 
 
-def shadow_map(
-    view: View, houses: list[Floats], trees: Iterable[Tree], actors: Iterable[Actor]
-) -> NDArray[np.uint8]:
+def shadow_map(view: View, houses: list[Floats], trees: Iterable[Tree], actors: Iterable[Actor]) -> NDArray[np.uint8]:
     """How dark the ground is, 0..255.  [H, W]"""
     camera, climate = view.camera, view.climate
     layer = np.zeros((camera.height, camera.width), np.uint8)

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from stages.models.world import noise
 from stages.models.world.camera import Floats
-from stages.models.world.catalogue import Catalogue
+from stages.models.world.catalogue import Catalogue, jittered
 from stages.models.world.classes import BUILDING, SKY, VEGETATION
-from stages.models.world.people import jittered
 from stages.models.world.view import View
 
 _FAR_METRES = 260.0
@@ -35,7 +34,7 @@ def draw_skyline(rng: np.random.Generator, catalogue: Catalogue) -> Skyline:
     while bearing < 2 * np.pi:
         if rng.random() < 0.55:
             width, tall = rng.uniform(0.03, 0.10), rng.uniform(0.03, 0.10)
-            outlines.append(np.array([(0, -0.05), (0, tall), (width, tall), (width, -0.05)]) + (bearing, 0))
+            outline = np.array([(0, -0.05), (0, tall), (width, tall), (width, -0.05)])
             colours.append(jittered(rng, catalogue.walls))
             indices.append(BUILDING)
         else:
@@ -43,9 +42,10 @@ def draw_skyline(rng: np.random.Generator, catalogue: Catalogue) -> Skyline:
             along = np.linspace(0, 1, 12)
             bumps = tall * (0.7 + 0.3 * np.sin(along * rng.uniform(9, 22) + rng.uniform(0, 6)))
             top = np.stack([along * width, bumps * np.sqrt(np.sin(np.pi * np.clip(along, 0.04, 0.96)))], axis=1)
-            outlines.append(np.concatenate([top, [(width, -0.05), (0, -0.05)]]) + (bearing, 0))
+            outline = np.concatenate([top, [(width, -0.05), (0, -0.05)]])
             colours.append(jittered(rng, catalogue.leaves, darker=0.9))
             indices.append(VEGETATION)
+        outlines.append(outline + np.array([bearing, 0.0]))
         bearing += width * rng.uniform(0.6, 1.0)
     shift = (int(rng.integers(512)), int(rng.integers(512)))
     return Skyline(tuple(outlines), np.array(colours), tuple(indices), shift)

@@ -105,9 +105,7 @@ class MeshBuilder:
             size=np.array([2 * max(-low[0], high[0]), 2 * max(-low[1], high[1]), high[2]]),
         )
 
-    def _add(
-        self, points: Floats, normal: Floats, colour: Colour, *, glow: float, parent: int, finest: float
-    ) -> None:
+    def _add(self, points: Floats, normal: Floats, colour: Colour, *, glow: float, parent: int, finest: float) -> None:
         self._points.append(np.asarray(points, float))
         self._normals.append(normal)
         self._albedo.append(colour)

@@ -52,7 +52,7 @@ class Truth:
 
 
 def write_truth(
-    path: str | Path, frames: Iterable[WorldFrame], *, fps: float = 25.0, scale: int = 4, every: int = 5
+    path: str | Path, frames: Iterable[WorldFrame], *, fps: float = 25.0, scale: int = 4, every: int = 2
 ) -> None:
     """Writes the truth of a clip's frames; the same frames give the same bytes.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.models.world.camera import NEAR_METRES, Camera, Floats, clip_frustum
 from stages.models.world.canvas import Canvas
@@ -68,7 +69,7 @@ class View:
 
     def veiled(self, colours: Floats, depth: float) -> Floats:
         """Colours with the fog in front of them, within 0..255."""
-        veil = float(self.climate.veil(np.array(depth)))
+        veil = self.climate.veil(depth)
         seen: Floats = np.clip(colours + (self.climate.horizon - colours) * veil, 0.0, 255.0)
         return seen
 
@@ -88,7 +89,7 @@ class View:
         colours = self.veiled(colours, depth)
         self._faces(mesh, points, faces[_order(mesh, faces, eye)], colours, index)
 
-    def _faces(self, mesh: Mesh, points: Floats, faces: np.ndarray, colours: Floats, index: int) -> None:  # type: ignore[type-arg]
+    def _faces(self, mesh: Mesh, points: Floats, faces: Indices, colours: Floats, index: int) -> None:
         paints = colours.tolist()
         if points[:, 2].min() >= NEAR_METRES:
             fixed = self.canvas.fixed(self.camera.to_pixels(points))
@@ -107,8 +108,8 @@ def local_axes(heading: float) -> Floats:
     return np.array([[sin, cos, 0.0], [-cos, sin, 0.0], [0.0, 0.0, 1.0]])
 
 
-def _order(mesh: Mesh, faces: np.ndarray, eye: Floats) -> np.ndarray:  # type: ignore[type-arg]
-    """Back to front: lower solids first, of those side by side the farther, of their faces the farther, details last."""
+def _order(mesh: Mesh, faces: Indices, eye: Floats) -> Indices:
+    """Back to front: lower solids first, of those beside each other the farther, details last."""
     beside = np.maximum(0.0, np.maximum(mesh.spans[:, 0] - eye[0], eye[0] - mesh.spans[:, 1]))
     solids = mesh.solids[faces]
     distance = np.linalg.norm(mesh.centres - eye, axis=1)[mesh.parents[faces]]
@@ -119,3 +120,6 @@ def hull(points: Floats) -> Floats:
     """Convex hull of pixels [n, 2].  [m, 2]"""
     around = cv2.convexHull(points.astype(np.float32).reshape(-1, 1, 2))
     return np.asarray(around[:, 0], float)
+
+
+Indices = NDArray[np.intp]

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from stages.models.world.camera import Camera, Floats
-from stages.models.world.catalogue import CameraBand, Catalogue
+from stages.models.world.catalogue import Catalogue
 from stages.models.world.layout import Layout, Plot, plot_corners
 
 Movement = Literal["fixed", "pan", "drive", "shake"]
