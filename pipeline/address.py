@@ -116,9 +116,11 @@ def redact(url: str) -> str:
 
 
 def _shown_credentials(credentials: str) -> str:
-    """The credentials where all that is secret in them comes from the environment, else `***`."""
+    """`***`, or what stands for the credentials where the password comes from the environment."""
     _, colon, password = credentials.partition(":")
-    return credentials if _is_variable(password if colon else credentials) or not credentials else "***"
+    if not credentials or _is_variable(credentials.replace(":", "")):
+        return credentials
+    return f"***:{password}" if colon and _is_variable(password) else "***"
 
 
 def _shown_query(query: str) -> str:

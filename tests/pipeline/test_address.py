@@ -135,7 +135,8 @@ def test_no_secret_is_shown(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("rtsp://viewer:${CAM}@host/a", "rtsp://viewer:${CAM}@host/a"),
+        ("rtsp://viewer:${CAM}@host/a", "rtsp://***:${CAM}@host/a"),
+        ("rtsp://${USER}:${CAM}@host/a", "rtsp://${USER}:${CAM}@host/a"),
         ("rtsp://${BOTH}@host/a?token=${T}", "rtsp://${BOTH}@host/a?token=${T}"),
         ("rtsp://${BOTH}@host/a?token=${T}&k=v", "rtsp://${BOTH}@host/a?***"),
         ("rtsp://viewer:x${CAM}@host/a", "rtsp://***@host/a"),

@@ -27,7 +27,10 @@ def clip(tmp_path: Path) -> Path:
 def test_every_frame_of_gst_rtsp_server(gst_camera: Cameras, clip: Path, transport: str) -> None:
     camera = gst_camera(clip, user="admin", password="c@nary/:")
     reading = read_source(camera.url, transport=transport)
-    assert [read_number(frame.surface.planes[0]) for frame in reading.frames] == list(range(40))
+    numbers = [read_number(frame.surface.planes[0]) for frame in reading.frames]
+    assert numbers == list(range(len(numbers)))
+    # Over UDP the server's goodbye, which goes over TCP, may overtake its last packets.
+    assert len(numbers) == 40 or (transport == "udp" and len(numbers) >= 37)
     assert {frame.clock for frame in reading.frames} == {"pts"}
 
 
