@@ -147,7 +147,7 @@ class EpochRow(Block):
     vision_received = Word()  # vision: frames the camera spoke of
     vision_held = Word()  # vision: waiting, being analysed, or waiting to leave
     vision_sent = Word()  # vision: frames spoken of to the publisher
-    publisher_taken = Word()  # publisher: frames the vision worker spoke of
+    publisher_taken = Word()  # publisher: frames the vision worker spoke of, or spoke of later ones
     closed = Word()  # publisher: 1 once all frames are settled
 
     @property

@@ -68,7 +68,7 @@ class Child:
             except BlockingIOError:
                 return found, False
             except ConnectionResetError:
-                data = b""
+                continue  # it ended without reading all orders, which the kernel tells before its last reports
             if not data:
                 return found, True
             found.append(decode_report(data))

@@ -85,7 +85,7 @@ class Control:
     def _receive(self) -> tuple[Order, list[int]]:
         try:
             data, descriptors, _, _ = socket.recv_fds(self._channel, MAX_ORDER_BYTES, MAX_DESCRIPTORS)
-        except ConnectionResetError as exc:
+        except ConnectionResetError as exc:  # it ended without reading all reports
             raise SupervisorGone from exc
         if not data:
             raise SupervisorGone

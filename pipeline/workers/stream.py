@@ -64,10 +64,10 @@ class Stream:
     def result(self, message: Analysed) -> Due | None:
         """A result has come; None where it is fenced off."""
         with changing(self._counts):
-            self._take(message.epoch, 1)
             settled = self._ledger.result(message.epoch, message.seq)
             if settled is None:
                 return None
+            self._take(message.epoch)
             due = Due(settled.gaps, result=True, gap_before=settled.gap_before)
             self._sending(due, epoch=message.epoch, last=message.seq)
         return due
@@ -75,8 +75,8 @@ class Stream:
     def lost(self, message: Lost) -> Due:
         """Frames are lost."""
         with changing(self._counts):
-            self._take(message.epoch, message.count)
             gaps = self._ledger.lost(message.epoch, message.first_seq, message.last_seq, message.reason)
+            self._take(message.epoch)
             due = Due(gaps)
             self._sending(due, epoch=message.epoch, last=message.last_seq)
         return due
@@ -136,10 +136,11 @@ class Stream:
         """Whether all that the vision worker said it sent has come."""
         return all(row.publisher_taken >= row.vision_sent for row in self._cells.open_rows)
 
-    def _take(self, epoch: int, frames: int) -> None:
+    def _take(self, epoch: int) -> None:
+        """What has come out of the link, or will not any more, because a later frame has."""
         row = self._cells.row(epoch)
-        if row is not None:
-            row.publisher_taken += frames
+        if row is not None and epoch == self._counts.epoch:
+            row.publisher_taken = self._counts.next_seq
 
     def _close(self, row: EpochRow, reason: GapReason) -> Due:
         with changing(self._counts):

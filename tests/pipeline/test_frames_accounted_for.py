@@ -285,6 +285,15 @@ def test_every_frame_is_accounted_for_at_every_instant(actions: list[str], lossl
         assert results == sorted(results)
 
 
+def test_frames_lost_with_a_publisher_are_lost_once() -> None:
+    with machine() as run:
+        for action in (*["capture"] * 4, "receive", "capture", "submit", "fail", "kill_publisher"):
+            getattr(run, action)()
+            run.balance()
+        run.drain()
+        assert run.status().dropped == {"worker_restart": 4, "backlog": 1}
+
+
 def test_a_run_without_faults_loses_nothing() -> None:
     with machine(lossless=True) as run:
         for _ in range(20):
