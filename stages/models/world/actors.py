@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Actor:
     stance: Stance = "walking"
     phase: float = 0.0  # of the gait or the pedals, radians
     turned: float = 0.0  # how far it looks away from its route
-    place: Floats | None = None  # [2] kept after each move
+    place: Floats = field(default_factory=lambda: np.zeros(2))  # [2] kept after each move
     heading: float = 0.0
 
     @property
@@ -66,7 +66,6 @@ class Actor:
 
     def footprint(self) -> Floats:
         """Counter-clockwise corners on the ground.  [4, 2]"""
-        assert self.place is not None
         forward = np.array([np.sin(self.heading), np.cos(self.heading)])
         left = np.array([-forward[1], forward[0]])
         ahead, aside = forward * self.size[0] / 2, left * self.size[1] / 2
@@ -75,7 +74,6 @@ class Actor:
 
     def paint(self, view: View, index: int, part: int, *, sunny: float) -> None:
         """Paints the thing numbered `part` of `things`."""
-        assert self.place is not None
         place = np.array([self.place[0], self.place[1], 0.0])
         if isinstance(self.body, Mesh):
             view.mesh(self.body, place, self.heading, index, sunny=sunny)

@@ -71,7 +71,6 @@ def _backdrop(view: View, scene: Scene, actors: list[Actor]) -> NDArray[np.uint8
 
 
 def _worth_painting(view: View, actor: Actor) -> bool:
-    assert actor.place is not None
     depth = float(view.to_camera(np.array([*actor.place, float(actor.size[2]) / 2]))[2])
     return depth > _NEAREST_METRES and view.camera.focal * float(actor.size[2]) / depth >= _SMALLEST_PIXELS
 
@@ -119,7 +118,6 @@ def _picture_boxes(view: View, footprints: Floats, heights: Floats) -> tuple[Flo
 
 
 def _paint_actor(view: View, scene: Scene, actor: Actor, box: Floats, index: int) -> list[_Painted]:
-    assert actor.place is not None
     sunny = 0.0 if in_shade(actor.place, scene.shades) else 1.0
     painted: list[_Painted] = []
     left, top = np.floor(box[:2]).astype(int)
@@ -143,7 +141,7 @@ def _glares(
         (lamp.head, BUILDING, 0.40, (130.0, 100.0, 58.0)) for lamp in scene.lamps
     ]
     for actor in actors:
-        if actor.route.kind == "lane" and actor.place is not None:
+        if actor.route.kind == "lane":
             ahead = np.array([np.sin(actor.heading), np.cos(actor.heading)])
             facing = float(ahead @ (view.origin[:2] - actor.place)) > 0
             colour = (190.0, 184.0, 160.0) if facing else (90.0, 8.0, 6.0)

@@ -91,7 +91,6 @@ def _tree_shadow(tree: Tree, way: Floats) -> list[Floats]:
 
 def _actor_shadow(actor: Actor, way: Floats) -> list[Floats]:
     footprint, tall = actor.footprint(), float(actor.size[2])
-    assert actor.place is not None
     if isinstance(actor.body, Person):
         body = actor.place + 0.16 * _RING
         return [hull(np.concatenate([body, body * 1.0 + way * 0.8 * tall])),
@@ -111,7 +110,6 @@ def _grown(footprint: Floats, by: float) -> Floats:
 
 
 def _beam(actor: Actor, reach: float, spread: float) -> Floats:
-    assert actor.place is not None
     ahead = np.array([np.sin(actor.heading), np.cos(actor.heading)])
     aside = np.array([ahead[1], -ahead[0]])
     front = actor.place + ahead * (float(actor.size[0]) / 2 + 0.2)

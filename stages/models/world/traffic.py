@@ -88,8 +88,7 @@ class Traffic:
         gate = self._closed_gate(actor)
         if gate is not None and gate < gap:
             gap, speed_ahead = gate, 0.0
-        on_foot = actor.route.kind == "foot"
-        if on_foot:
+        if actor.route.kind == "foot":
             return actor.wish if gap > 0.35 or gate is None else 0.0
         pull, brake = (1.8, 3.0) if actor.route.kind == "lane" else (1.0, 2.0)
         waited = self._waited.get(actor.track_id, 0.0)
@@ -139,7 +138,6 @@ class Traffic:
         """Actors as discs on the ground, long ones as several: centres [n, 2], radii [n], track ids [n]."""
         centres, radii, owners = [], [], []
         for actor in self.actors:
-            assert actor.place is not None
             count = max(1, round(float(actor.size[0] / actor.size[1])))
             ahead = np.array([np.sin(actor.heading), np.cos(actor.heading)])
             slack = float(actor.size[0] - actor.size[1]) / 2
@@ -189,7 +187,6 @@ class Traffic:
         self._next_id += len(actor.things)
 
     def _has_room(self, actor: Actor, *, spare: float = 0.8) -> bool:
-        assert actor.place is not None
         centres, radii, _ = self._discs()
         if not len(centres):
             return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stages.models.world.camera import Floats
-from stages.models.world.roads import Gate, Road, Route, route
+from stages.models.world.roads import Gate, Road, Route, RouteKind, route
 
 _CAR_SPEED = (6.0, 10.5)
 _TURN_SPEED = (4.0, 5.5)
@@ -48,7 +48,7 @@ def _cycle_lanes(main: Road, side: Road | None, zebras: Zebras) -> list[Route]:
 
 
 def _along(
-    road: Road, aside: float, way: int, zebras: Zebras, group: int, kind: str,
+    road: Road, aside: float, way: int, zebras: Zebras, group: int, kind: RouteKind,
     speed: tuple[float, float],
 ) -> Route:  # fmt: skip
     """Straight on: keeps to the right, so that `aside` has the sign of the way."""
@@ -62,7 +62,7 @@ def _along(
         clear = 2 * ZEBRA_HALF_METRES + 3.0 + (max(first) - min(first))
         stop = before * _stretch(road, aside) - ZEBRA_HALF_METRES - _STOP_BEFORE_ZEBRA_METRES
         gates.append(Gate(stop, group, clear))
-    return route("lane" if kind == "lane" else "cycle", points, gates=tuple(gates), speed=speed)
+    return route(kind, points, gates=tuple(gates), speed=speed)
 
 
 def _stretch(road: Road, aside: float) -> float:
