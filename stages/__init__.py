@@ -1,1 +1,1 @@
-"""What happens to a frame: decode, detect, segment, suppress, track, publish. Each stage is importable and usable alone."""
+"""What happens to a frame: decode, detect, segment, suppress, track, publish. Each is importable and usable alone."""
