@@ -51,7 +51,7 @@ def rounds_of(clip: Path, *, rounds: int, model: Path, int8: Path | None) -> dic
         sides["openvino"].append(side("loops", "openvino", str(clip), str(model)))
         sides["parts"].append(side("parts", str(clip), str(model)))
         if int8 is not None:
-            sides["int8"].append(side("ours", str(clip), str(int8), "--precision", "f32"))
+            sides["int8"].append(side("ours", str(clip), str(int8)))
     return sides
 
 
