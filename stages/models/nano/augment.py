@@ -26,16 +26,18 @@ class AugmentConfig:
         mirror_chance: chance of a mirror image.
         colour_chance: chance of other colours.
         channel_chance: chance of permuted channels (a blue car becomes a red one); sky and trees change too, so rarely.
+        repaint_chance: chance that a segment, an object or a kind of surface, gets a colour of its own.
         blur_chance: chance of blur.
         noise_chance: chance of sensor noise.
     """
 
     whole_chance: float = 0.4
     smallest_window: float = 0.45
-    stretch: float = 1.15
+    stretch: float = 1.35
     mirror_chance: float = 0.5
     colour_chance: float = 0.8
     channel_chance: float = 0.12
+    repaint_chance: float = 0.3
     blur_chance: float = 0.15
     noise_chance: float = 0.25
 
@@ -49,7 +51,7 @@ def augment(
     sample = resample(sample, (left, top, right, bottom), width=width, height=height)
     if rng.random() < config.mirror_chance:
         sample = mirror(sample)
-    image = sample.image
+    image = repaint(sample, rng, chance=config.repaint_chance)
     if rng.random() < config.colour_chance:
         image = recolour(image, rng)
     if rng.random() < config.channel_chance:
@@ -107,6 +109,40 @@ def mirror(sample: Sample) -> Sample:
     boxes[:, [0, 2]] = width - sample.boxes[:, [2, 0]]
     image, regions = (np.ascontiguousarray(pixels[:, ::-1]) for pixels in (sample.image, sample.regions))
     return Sample(image, regions, boxes, sample.labels, sample.visibility)
+
+
+def repaint(sample: Sample, rng: np.random.Generator, *, chance: float) -> NDArray[np.uint8]:
+    """The picture with some segments in other colours, light and shade kept.
+
+    What a thing is must not hang on its paint: worlds never seen have palettes never seen.
+    """
+    picked = [value for value in np.unique(sample.regions) if value and rng.random() < chance]
+    if not picked:
+        return sample.image
+    image = sample.image.copy()
+    for value in picked:
+        rows, columns = _extent(sample, int(value))
+        inside = sample.regions[rows, columns] == value
+        part = image[rows, columns]
+        if part.size:  # a window's edge can leave a column of an object outside of its rounded box
+            part[inside] = _u8(cv2.transform(part, _turn(rng)))[inside]
+    return image
+
+
+def _extent(sample: Sample, value: int) -> tuple[slice, slice]:
+    """Rows and columns around a segment: an object's box, or everything for a kind of surface."""
+    if value < FIRST_OBJECT:
+        return slice(None), slice(None)
+    left, top, right, bottom = sample.boxes[value - FIRST_OBJECT]
+    return slice(int(top), int(np.ceil(bottom))), slice(int(left), int(np.ceil(right)))
+
+
+def _turn(rng: np.random.Generator) -> NDArray[np.float32]:
+    """A random colour matrix [3, 3]: grey stays nearly grey, colours turn and fade, and brightness changes."""
+    tint = rng.uniform(0.7, 1.25) * rng.uniform(0.92, 1.08, (3, 1))
+    mix = rng.dirichlet((0.6, 0.6, 0.6), 3)  # rows sum to 1
+    fade = rng.uniform(0, 1)
+    return np.asarray((fade * mix + (1 - fade) * np.eye(3)[rng.permutation(3)]) * tint, np.float32)
 
 
 def recolour(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.models.nano.augment import augment, is_ignored, mirror, object_masks, resample
+from stages.models.nano.augment import augment, is_ignored, mirror, object_masks, repaint, resample
 from stages.models.nano.dataset import load, load_all, sample_of, save
 from stages.models.nano.losses import VOID
 from stages.models.nano.sample import FIRST_OBJECT, Sample, pack, unpack
@@ -90,6 +90,22 @@ def test_augmented_boxes_stay_around_their_objects(seed: int) -> None:
     for index in range(2):
         if (view.regions == FIRST_OBJECT + index).any() and view.visibility[index] > 0.2:
             assert np.abs(np.array(tight_box(view, index)) - view.boxes[index]).max() <= 3
+
+
+def test_repainting_changes_whole_segments_and_no_others() -> None:
+    sample = street()
+    image = repaint(sample, np.random.default_rng(1), chance=0.5)
+    changed = {int(v): bool((image != sample.image)[sample.regions == v].any()) for v in np.unique(sample.regions)}
+    assert set(changed.values()) == {True, False}
+    for value in changed:
+        assert len(np.unique(image[sample.regions == value], axis=0)) == 1  # one colour before, one colour after
+    assert np.array_equal(repaint(sample, np.random.default_rng(1), chance=0.0), sample.image)
+
+
+def test_repainting_survives_an_object_at_the_very_edge() -> None:
+    sample = street()
+    sample.boxes[0] = (96, 30, 96, 50)
+    assert repaint(sample, np.random.default_rng(0), chance=1.0).shape == sample.image.shape
 
 
 def test_thin_and_hidden_objects_are_ignored() -> None:
