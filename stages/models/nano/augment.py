@@ -33,11 +33,11 @@ class AugmentConfig:
 
     whole_chance: float = 0.4
     smallest_window: float = 0.45
-    stretch: float = 1.35
+    stretch: float = 1.15
     mirror_chance: float = 0.5
     colour_chance: float = 0.8
     channel_chance: float = 0.12
-    repaint_chance: float = 0.3
+    repaint_chance: float = 0.0
     blur_chance: float = 0.15
     noise_chance: float = 0.25
 

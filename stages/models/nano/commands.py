@@ -84,6 +84,9 @@ def _add_train(commands: Commands[argparse.ArgumentParser]) -> None:
     added.add_argument("--batch", type=int, default=8, help="pictures a step, of each copy (default 8)")
     added.add_argument("--copies", type=int, default=2, help="processes that train together (default 2)")
     added.add_argument("--learning-rate", type=float, default=2e-3, help="the highest (default 2e-3)")
+    added.add_argument(
+        "--repaint", type=float, default=0.0, help="chance that a segment gets other colours (default 0)"
+    )
     added.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default 0)")
     added.add_argument("--threads", type=int, default=1, help="of torch, in each copy (default 1)")
     added.add_argument("--f32", action="store_true", help="float32 throughout, on processors without bfloat16")
@@ -92,6 +95,7 @@ def _add_train(commands: Commands[argparse.ArgumentParser]) -> None:
 def _train(options: argparse.Namespace) -> None:
     from functools import partial
 
+    from stages.models.nano.augment import AugmentConfig
     from stages.models.nano.replicas import run_replicas
     from stages.models.nano.train import TrainConfig, train_from_cache
 
@@ -102,6 +106,7 @@ def _train(options: argparse.Namespace) -> None:
         seed=options.seed,
         threads=options.threads,
         bf16=not options.f32,
+        augment=AugmentConfig(repaint_chance=options.repaint),
     )
     body = partial(
         train_from_cache, cache=options.cache, checkpoint=options.checkpoint, config=config, start=options.start

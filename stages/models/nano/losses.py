@@ -35,7 +35,7 @@ class Target:
 class LossWeights:
     """How much each term counts."""
 
-    classes: float = 3.0
+    classes: float = 2.0
     boxes: float = 2.5
     masks: float = 1.5
     semantic: float = 1.5

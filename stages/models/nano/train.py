@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from stages.models.nano.augment import AugmentConfig
 from stages.models.nano.dataset import load_all
 from stages.models.nano.losses import LossWeights, total_loss
 from stages.models.nano.network import Nano, NanoConfig
@@ -47,6 +48,7 @@ class TrainConfig:
         seed: of weights, order and augmentation.
         checkpoint_minutes: time between two checkpoints.
         loss: weights of the terms.
+        augment: how pictures are changed.
     """
 
     minutes: float = 70.0
@@ -63,6 +65,7 @@ class TrainConfig:
     seed: int = 0
     checkpoint_minutes: float = 3.0
     loss: LossWeights = field(default_factory=LossWeights)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
 def rate_at(progress: float, *, warm_up: float) -> float:
@@ -211,7 +214,9 @@ def save_checkpoint(network: Nano, path: Path, lines: list[dict[str, float]]) ->
 
 
 def _batches(samples: list[PackedSample], config: TrainConfig, *, seed: int) -> Iterator[TrainingBatch]:
-    stream = TrainingStream(samples, batch=config.batch, width=config.width, height=config.height, seed=seed)
+    stream = TrainingStream(
+        samples, batch=config.batch, width=config.width, height=config.height, seed=seed, config=config.augment
+    )
     return iter(DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4))
 
 
