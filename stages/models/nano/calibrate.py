@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.messages import Detections
 from stages.models.nano.augment import is_ignored
-from stages.models.nano.evaluate import NETWORK_WIDTH, EvaluationPlan, analyse, build_stages, samples
+from stages.models.nano.evaluate import REFERENCE_WIDTH, EvaluationPlan, analyse, build_stages, samples
 from stages.models.world import THINGS
 
 # A run paints masks of boxes from 0.4 and starts tracks from 0.5; the best F1 of a class belongs between the two.
@@ -35,7 +35,7 @@ def calibrate(model: Path, *, worlds: int, width: int = 640, height: int = 360) 
     totals = np.zeros(len(THINGS), np.int64)
     for index, sample in enumerate(samples(plan)):
         detections, _ = analyse(stages, sample.image, seq=index)
-        ignored = is_ignored(sample, scale=NETWORK_WIDTH / plan.width)
+        ignored = is_ignored(sample, scale=REFERENCE_WIDTH / plan.width)
         totals += np.bincount(sample.labels[~ignored], minlength=len(THINGS))
         for label, score, hit in matches(detections, sample.boxes, sample.labels, ignored):
             scores[label].append(score)

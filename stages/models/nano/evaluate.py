@@ -1,7 +1,7 @@
 """How good a network is: frames of worlds it never saw, through the stages that a run uses, held against the truth.
 
-Objects hidden or cut off to less than 15%, or with a shorter side under 6 pixels in the network's picture, are crowd in
-box AP and void in panoptic quality: finding them is neither right nor wrong.
+Objects hidden or cut off to less than 15%, or with a shorter side under 6 pixels at 512 pixels' width, are crowd in box
+AP and void in panoptic quality: finding them is neither right nor wrong.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from stages.models.nano.sample import FIRST_OBJECT, Sample
 from stages.models.nano.segment_quality import SegmentQuality
 from stages.models.world import CLASSES, THINGS, World
 
-NETWORK_WIDTH = 512
+REFERENCE_WIDTH = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def evaluate(plan: EvaluationPlan, *, model: Path | None = None) -> Figures:
     stages = build_stages(model)
     boxes, segments = BoxPrecision(THINGS), SegmentQuality(CLASSES, things=len(THINGS))
     for index, sample in enumerate(samples(plan)):
-        ignored = is_ignored(sample, scale=NETWORK_WIDTH / plan.width)
+        ignored = is_ignored(sample, scale=REFERENCE_WIDTH / plan.width)
         detections, panoptic = analyse(stages, sample.image, seq=index)
         boxes.add(detections, truth_boxes=sample.boxes, truth_labels=sample.labels, ignored=ignored)
         segments.add(upsampled(panoptic, plan.height, plan.width), truth_of(sample, ignored))
@@ -96,7 +96,7 @@ def evaluate(plan: EvaluationPlan, *, model: Path | None = None) -> Figures:
         ap_by_class=ap_by_class,
         quality=segments.quality(),
         pq_by_class=segments.by_class(),
-        ignored=f"visibility < {MIN_VISIBILITY} or shorter side < {MIN_SIDE_PIXELS:g} px at {NETWORK_WIDTH} px width",
+        ignored=f"visibility < {MIN_VISIBILITY} or shorter side < {MIN_SIDE_PIXELS:g} px at {REFERENCE_WIDTH} px width",
     )
 
 
