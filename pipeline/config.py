@@ -6,6 +6,7 @@ path. Nothing here knows a network or a socket.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,6 +34,7 @@ from pipeline.errors import ConfigError
 __all__ = [
     "BatchConfig",
     "DetectorConfig",
+    "DetectorLayout",
     "OutputConfig",
     "PipelineConfig",
     "PublishConfig",
@@ -55,6 +57,8 @@ __all__ = [
 ]
 
 EMBEDDED_MODEL = "everyframe-nano"
+
+DetectorLayout = Literal["auto", "nano", "yolox", "yolo", "nanodet", "picodet", "fastestdet", "ssd"]
 
 Fraction01 = Annotated[float, Meta(ge=0.0, le=1.0)]
 
@@ -101,7 +105,7 @@ class DetectorConfig(Settings, frozen=True, kw_only=True):
         EMBEDDED_MODEL
     )
     layout: Annotated[
-        Literal["auto", "nano", "yolox", "yolo", "nanodet", "picodet", "fastestdet", "ssd"],
+        DetectorLayout,
         Meta(description="Output layout of an ONNX detector; auto: read from the graph."),
     ] = "auto"
     backend: Annotated[
@@ -373,8 +377,13 @@ def _nested(info: msgspec.inspect.Type) -> list[type[msgspec.Struct]]:
 
 def _readable(message: str) -> str:
     """msgspec's message with the path first, as a person writes it: ``batch.max_batch: Expected ...``."""
-    text, _, path = message.partition(" - at `")
-    return f"{path.rstrip('`').removeprefix('$').removeprefix('.')}: {text}" if path else text
+    text, _, where = message.partition(" - at `")
+    path = where.rstrip("`").removeprefix("$").removeprefix(".")
+    if "Invalid enum value" in text:
+        descriptions = {name: description for name, _, description in describe()}
+        choices = descriptions.get(re.sub(r"\[\d+\]", "", path), "").rpartition("One of: ")[2]
+        text = f"{text.removeprefix('Invalid enum value ')} is not allowed; one of {choices.rstrip('.')} is"
+    return f"{path}: {text}" if path else text
 
 
 def check(config: PipelineConfig) -> PipelineConfig:

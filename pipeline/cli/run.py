@@ -31,6 +31,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--detector", metavar="MODEL", help="ONNX detector to use instead of everyframe-nano")
+    group.add_argument(
+        "--layout", metavar="NAME", help="the detector's output layout, where its graph does not tell: yolox, yolo, ..."
+    )
     group.add_argument("--segmenter", metavar="FILE", help="semantic ONNX network, for masks beside such a detector")
     group.add_argument("--score", metavar="0..1", type=float, help="drop what the network is less sure of")
     group.add_argument("--classes", metavar="NAME,NAME", type=names, help="classes to keep (default: all)")
@@ -93,6 +96,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
         "engine": arguments.engine,
         "detector": {
             "model": arguments.detector,
+            "layout": arguments.layout,
             "score_threshold": arguments.score,
             "classes": arguments.classes,
             "backend": arguments.backend,

@@ -127,3 +127,11 @@ def test_the_command_prints_them(tmp_path):
     assert printed == annotated(PipelineConfig())
     (tmp_path / "e.yaml").write_text("batch: {max_batch: 4}\n")
     assert "max_batch: 4" in everyframe("config", "-c", "e.yaml", cwd=tmp_path).stdout
+
+
+def test_a_layout_is_named_or_refused_with_those_there_are():
+    shown = everyframe("run", "a.mp4", "--detector", "x.onnx", "--layout", "yolox", "--print-config")
+    assert yaml.safe_load(shown.stdout)["detector"]["layout"] == "yolox"
+    refused = everyframe("run", "a.mp4", "--layout", "rcnn")
+    assert refused.returncode == 2
+    assert "'rcnn' is not allowed; one of auto, fastestdet, nano" in refused.stderr
