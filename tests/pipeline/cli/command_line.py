@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,8 +32,14 @@ def _options(cwd: Path | None, environment: dict[str, str]) -> dict[str, Any]:
         "stdin": subprocess.DEVNULL,
         "text": True,
         "cwd": cwd or ROOT,
+        # A shell without job control starts background jobs deaf to Ctrl-C, and a test run may be one.
+        "preexec_fn": _hear_interrupts,
         "env": {**os.environ, "PYTHONPATH": path, **environment},
     }
+
+
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def one_line(text: str) -> str:
