@@ -13,7 +13,6 @@ SECTIONS = {
     "softnms": "Soft-NMS",
     "idmap": "Id-map coding",
     "tracking": "Tracking",
-    "preprocess": "Preprocessing",
     "drawing": "Drawing",
     "startup": "Start of the command",
     "endtoend": "End to end",

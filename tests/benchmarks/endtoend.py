@@ -88,7 +88,7 @@ def geometric_mean(name: str, rows: list[Row], target: float | None) -> Row:
     return {"name": name, "ours": None, "theirs": None, "ratio": mean, "unit": "", "target": target}
 
 
-def run(*, rounds: int = 3, clips: tuple[str, ...] = CLIPS, int8: Path | None = None) -> list[Row]:
+def run(*, rounds: int = 1, clips: tuple[str, ...] = CLIPS, int8: Path | None = None) -> list[Row]:
     """All clips, then the means."""
     groups: dict[str, list[Row]] = {"onnxruntime": [], "openvino": [], "cpu": [], "int8": []}
     for clip in clips:
@@ -113,7 +113,7 @@ def run(*, rounds: int = 3, clips: tuple[str, ...] = CLIPS, int8: Path | None = 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--clips", nargs="*", default=list(CLIPS))
     parser.add_argument("--int8", type=Path, help="an INT8 variant of the network to measure as well")
     arguments = parser.parse_args()
