@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable
-from fractions import Fraction
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,18 +15,17 @@ from pipeline.errors import WireError
 from pipeline.messages import (
     NO_TRACK,
     Classes,
-    Clock,
     Detections,
     FrameResult,
     Gap,
     Int64,
     Item,
-    ModelInfo,
     PanopticMap,
     Segments,
     SourceStatus,
     Tracks,
 )
+from pipeline.wire.assemble import assemble
 from pipeline.wire.json_form import STATE_WORDS
 from pipeline.wire.json_schema import DetectionRow, PanopticObject, ResultObject, SegmentRow, TrackRow
 from pipeline.wire.limits import DEFAULT_LIMITS, Limits, check_area, check_count
@@ -60,24 +58,13 @@ def result_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> FrameRe
     classes = Classes(record.classes.things, record.classes.stuff)
     check_count("classes", len(classes.names), limits.classes)
     detections, track_ids = _detections(record.detections, len(classes.names), limits)
-    return FrameResult(
-        source_id=record.source_id,
-        epoch=record.epoch,
-        seq=record.seq,
-        pts=record.pts,
-        time_base=Fraction(*record.time_base),
-        capture_time_ns=record.capture_time_ns,
-        clock=cast(Clock, record.clock),
-        width=record.width,
-        height=record.height,
+    return assemble(
+        record,
         classes=classes,
-        model=ModelInfo(record.model.name, record.model.version),
         detections=detections,
         track_ids=track_ids,
         tracks=_tracks(record.tracks, len(classes.names), len(detections), limits),
         panoptic=_panoptic(record.panoptic, len(classes.names), len(detections), limits),
-        analysed=record.analysed,
-        discontinuity=record.discontinuity,
         gap_before=record.gap_before,
         timings=timings_of(record.timings, limits),
     )

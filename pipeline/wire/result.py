@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from functools import lru_cache
 from math import isfinite
-from typing import cast
 
 import msgspec
 import numpy as np
@@ -14,17 +12,16 @@ from pipeline.errors import WireError
 from pipeline.messages import (
     NO_TRACK,
     Classes,
-    Clock,
     Detections,
     FrameResult,
     Int64,
-    ModelInfo,
     PanopticMap,
     Segments,
     Timings,
     Tracks,
     Transform,
 )
+from pipeline.wire.assemble import assemble
 from pipeline.wire.idmap import UInt16, compress_runs, decompress_runs, expand_runs, runs_of
 from pipeline.wire.limits import DEFAULT_LIMITS, Limits, check_area, check_count
 from pipeline.wire.schema import ClassesPart, ModelPart, PanopticPart, ResultRecord, TimingsPart, pack, unpack
@@ -62,24 +59,13 @@ def decode_result(data: bytes | memoryview, *, gap_before: int = 0, limits: Limi
     check_area("picture", record.width, record.height, limits.picture_pixels)
     classes = _classes_of(bytes(record.classes), limits)
     detections, track_ids = _detections_of(record, len(classes.names), limits)
-    return FrameResult(
-        source_id=record.source_id,
-        epoch=record.epoch,
-        seq=record.seq,
-        pts=record.pts,
-        time_base=Fraction(*record.time_base),
-        capture_time_ns=record.capture_time_ns,
-        clock=cast(Clock, record.clock),
-        width=record.width,
-        height=record.height,
+    return assemble(
+        record,
         classes=classes,
-        model=ModelInfo(record.model.name, record.model.version),
         detections=detections,
         track_ids=track_ids,
         tracks=_tracks_of(record, len(classes.names), len(detections), limits),
         panoptic=_panoptic_of(record, len(classes.names), len(detections), limits),
-        analysed=record.analysed,
-        discontinuity=record.discontinuity,
         gap_before=gap_before,
         timings=timings_of(record.timings, limits),
     )

@@ -1,4 +1,4 @@
-"""FastestDet (github.com/dog-qiuqiu/FastestDet): one box a cell of a single map at stride 16."""
+"""FastestDet (dog-qiuqiu/FastestDet): one box a cell of a single map at stride 16."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NanoDet (github.com/RangiLyu/nanodet, nanodet-m): distributions of distances at strides 8, 16, 32."""
+"""NanoDet (RangiLyu/nanodet, nanodet-m): distributions of distances at strides 8, 16, 32."""
 
 from __future__ import annotations
 

@@ -60,7 +60,10 @@ def test_a_view_that_is_not_contiguous_is_coded_as_it_looks() -> None:
 
 def test_the_decoded_map_may_be_written() -> None:
     ids = blobs(20, 30, 4)
-    decoded(encode_id_map(ids), ids)[0, 0] = 9
+    map_ = decoded(encode_id_map(ids), ids)
+    map_[0, 0] = 9
+    assert map_.flags.writeable
+    assert map_[0, 0] == 9
 
 
 def test_a_map_without_pixels_cannot_be_coded() -> None:
