@@ -144,6 +144,7 @@ def _add_evaluate(commands: Commands[argparse.ArgumentParser]) -> None:
     added.add_argument("--model", type=Path, default=None, help="an .onnx file (default: the one in the package)")
     added.add_argument("--split", choices=("train", "unseen"), default="unseen", help="which worlds (default unseen)")
     added.add_argument("--worlds", type=int, default=200, help="worlds, two frames each (default 200)")
+    added.add_argument("--first-seed", type=int, default=1_000_000, help="of the first world (default 1000000)")
     added.add_argument("--width", type=int, default=640, help="of the source frames, pixels (default 640)")
     added.add_argument("--height", type=int, default=360, help="of the source frames, pixels (default 360)")
     added.add_argument("--json", type=Path, default=None, help="also write the figures here")
@@ -153,7 +154,13 @@ def _add_evaluate(commands: Commands[argparse.ArgumentParser]) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from stages.models.nano.evaluate import EvaluationPlan, evaluate, table
 
-    plan = EvaluationPlan(split=options.split, worlds=options.worlds, width=options.width, height=options.height)
+    plan = EvaluationPlan(
+        split=options.split,
+        worlds=options.worlds,
+        width=options.width,
+        height=options.height,
+        first_seed=options.first_seed,
+    )
     figures = evaluate(plan, model=options.model)
     print(table(figures))
     if options.json is not None:
