@@ -155,18 +155,21 @@ def secrets_of(url: str) -> tuple[str, ...]:
     credentials = rest.rpartition("@")[0]
     user, colon, password = credentials.partition(":")
     query = rest.rpartition("@")[2].partition("?")[2]
-    written = {credentials, password if colon else user, query, *(pair.partition("=")[2] for pair in query.split("&"))}
+    written = {credentials, password if colon else user, query}
     found = written | {unquote(text) for text in written}
-    pieces = {
-        piece for text in found - {credentials, unquote(credentials)} for piece in re.split(r"[@/?#:%&]|%40", text)
-    }
+    whole = {credentials, unquote(credentials)}  # its pieces hold the user's name, an ordinary word as often as not
+    pieces = {piece for text in found - whole for piece in re.split(r"[@/?#:%&=]|%40", text)}
     return tuple(sorted((found | {p for p in pieces if len(p) > _SHORTEST_PIECE}) - {""}, key=len, reverse=True))
 
 
 def scrub(text: str, url: str) -> str:
     """Foreign text (an FFmpeg message, say) with the address and its secrets replaced."""
-    text = text.replace(url, redact(url))
-    for secret in secrets_of(url):
+    secrets = secrets_of(url)
+    return redact(url).join(_without(part, secrets) for part in text.split(url))
+
+
+def _without(text: str, secrets: tuple[str, ...]) -> str:
+    for secret in secrets:
         text = text.replace(secret, "***")
     return text
 
