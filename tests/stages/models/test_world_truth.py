@@ -51,21 +51,37 @@ def test_no_frames_are_refused(tmp_path: Path) -> None:
         write_truth(tmp_path / "truth.json.gz", [])
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"no gzip at all",
-        gzip.compress(b"{}")[:-6],
-        gzip.compress(b"not json"),
-        gzip.compress(b"[1, 2]"),
-        gzip.compress(json.dumps({"format": "other", "version": 1}).encode()),
-    ],
-)
+def _packed(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
+
+
+OTHER_FILES = {
+    "empty": b"",
+    "not-gzip": b"no gzip at all",
+    "cut-short": _packed(b"{}")[:-6],
+    "not-json": _packed(b"not json"),
+    "a-list": _packed(b"[1, 2]"),
+    "nested": _packed(b"[" * 5000),
+    "no-deflate": _packed(b"x" * 99)[:12] + b"\xff" * 30,
+    "another-format": _packed(json.dumps({"format": "other", "version": 1}).encode()),
+}
+
+
+@pytest.mark.parametrize("content", OTHER_FILES.values(), ids=OTHER_FILES)
 def test_other_files_are_refused_by_name(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "truth.json.gz"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"truth\.json\.gz"):
+        read_truth(path)
+
+
+@pytest.mark.parametrize("change", [{"scale": 0}, {"width": 10**9}, {"height": -8}, {"fps": [1]}, {"frames": [1]}])
+def test_a_head_that_cannot_be_is_refused_before_memory_is_taken(tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / "truth.json.gz"
+    write_truth(path, _frames(1))
+    content = json.loads(gzip.decompress(path.read_bytes()))
+    path.write_bytes(_packed(json.dumps(content | change).encode()))
+    with pytest.raises(ValueError, match="is not a everyframe-world-truth"):
         read_truth(path)
 
 
@@ -75,7 +91,7 @@ def test_broken_records_are_refused(tmp_path: Path, change: dict[str, object]) -
     write_truth(path, _frames(1))
     content = json.loads(gzip.decompress(path.read_bytes()))
     content["frames"][0].update(change)
-    path.write_bytes(gzip.compress(json.dumps(content).encode()))
+    path.write_bytes(_packed(json.dumps(content).encode()))
     with pytest.raises(ValueError, match="is not a everyframe-world-truth"):
         read_truth(path)
 
