@@ -29,7 +29,7 @@ def in_flight(cells: SourceCells) -> dict[str, int]:
     """A source's frames by the queue they are in, of a snapshot."""
     total: dict[str, int] = {}
     for row in cells.open_rows:
-        for queue, frames in row.in_flight.items():
+        for queue, frames in cells.in_flight(row).items():
             total[queue] = total.get(queue, 0) + frames
     return total
 
@@ -48,17 +48,21 @@ def status_of(source_id: str, cells: SourceCells, *, news: News, live: bool, now
         captured=publisher.closed_captured + sum(row.captured for row in rows),
         resulted=publisher.resulted,
         dropped=publisher.dropped,
-        in_flight=sum(in_flight(now).values()),
+        in_flight=max(0, sum(in_flight(now).values())),  # less than none is for the balance to tell
         undecoded=camera.undecoded,
+        damaged=camera.damaged,
         width=camera.width,
         height=camera.height,
         codec=news.codec,
         frame_rate=camera.milli_fps / 1000 if state in _WITH_RATE else 0.0,
+        epochs=camera.epochs,
         reconnects=camera.reconnects,
+        received_bytes=camera.received_bytes,
         last_frame_time_ns=camera.last_frame_time_ns,
         retry_in_seconds=max(0.0, (camera.retry_at_ns - now_ns) / 1e9) if camera.retry_at_ns else None,
-        latency=latency_of(now.latency.words),
+        latency=latency_of(now.latency.buckets),
         expected_frames=camera.expected_frames or None,
+        ledger_violations=now.audit.violations,
     )
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import stat
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import av
 import av.logging
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from pipeline.config import SourceConfig, local_path, scheme_of
-from pipeline.errors import SourceError, SourceNotFound, SourceUnreachable, SourceUnsupported
+from pipeline.config import SourceConfig, is_live, scheme_of
+from pipeline.errors import SourceError, SourceUnsupported
+from pipeline.stage import Access
 from stages.decode.faults import FOREIGN, named, opening_fault
+from stages.decode.local_files import local_file
 from stages.decode.options import opening_options
+from stages.decode.preflight import RTSP_SCHEMES, call_on
+from stages.decode.standard_input import BinaryInput, standard_input
+from stages.decode.webcam import device, device_fault
 
 _ONE_THREAD_PIXELS = 1920 * 1088
 
@@ -28,57 +33,65 @@ class Opened:
     stream: VideoStream
 
 
-def open_container(source: SourceConfig, address: str) -> Opened:
-    """The container behind an expanded address and its video stream, ready to decode. Raises `SourceError`."""
+def open_container(source: SourceConfig, address: str, *, access: Access | None = None) -> Opened:
+    """The container behind an expanded address and its video stream, ready to decode.
+
+    Raises `SourceError`, and `AddressError` for a file that lies outside `access.files_root`.
+    """
     # FFmpeg logs addresses with their passwords; what matters comes back as an error anyway.
     av.logging.set_level(None)
     scheme = scheme_of(address)
-    url = checked_file(source, address) if scheme == "file" else address
-    container = _open(source, address, url, opening_options(source, scheme))
+    called = call_on(source, address) if scheme in RTSP_SCHEMES else None
+    seconds = source.open_timeout_seconds if called is None else called.seconds_left
+    with _opening(source, address, access or Access(), scheme) as what:
+        container = _open(source, address, what, opening_options(source, scheme), seconds)
     try:
+        if called is not None:
+            called.check_peer()
         stream = video_stream(container, source)
-        set_decoder(stream, source, live=scheme != "file")
+        silence_others(container, stream)
+        set_decoder(stream, source, live=is_live(address))
     except SourceError:
         container.close()
         raise
     return Opened(container, stream)
 
 
-def _open(source: SourceConfig, address: str, url: str, options: dict[str, str]) -> InputContainer:
-    started = time.monotonic()
+def _opening(
+    source: SourceConfig, address: str, access: Access, scheme: str
+) -> AbstractContextManager[str | BinaryInput]:
+    """What FFmpeg is given to open, for as long as it opens it."""
+    if scheme == "file":
+        return local_file(source, address, files_root=access.files_root)
+    if scheme == "stdin":
+        return nullcontext(standard_input(source, access))
+    if scheme == "webcam":
+        return nullcontext(device(source, address))
+    return nullcontext(address)
+
+
+def _open(
+    source: SourceConfig, address: str, what: str | BinaryInput, options: dict[str, str], seconds: float
+) -> InputContainer:
+    started, is_webcam = time.monotonic(), scheme_of(address) == "webcam"
     try:
         return av.open(
-            url,
+            what,
             mode="r",
+            format="v4l2" if is_webcam else None,
             options=options,
-            timeout=(source.open_timeout_seconds, source.read_timeout_seconds),
+            # Who writes into a pipe takes his time; that ours passes meanwhile is seen to where it is read.
+            timeout=(seconds, source.read_timeout_seconds) if isinstance(what, str) else None,
             metadata_errors="replace",  # a title in Latin-1 is no reason to refuse a video
         )
     except FOREIGN as exc:
-        fault = opening_fault(exc, source=source, address=address, elapsed_seconds=time.monotonic() - started)
+        elapsed = time.monotonic() - started
+        if is_webcam:
+            fault = device_fault(exc, source, address)
+        else:
+            fault = opening_fault(exc, source=source, address=address, elapsed_seconds=elapsed, allowed_seconds=seconds)
     # Raised out of the handler's reach, so that not even `__context__` holds PyAV's error, which has the password.
     raise fault
-
-
-def checked_file(source: SourceConfig, address: str) -> str:
-    """The address of a regular file with something in it, so written that FFmpeg reads no protocol into its name."""
-    path = local_path(address)
-    who = named(source)
-    try:
-        status = path.stat()
-        if stat.S_ISREG(status.st_mode):
-            path.open("rb").close()
-    except (FileNotFoundError, NotADirectoryError):
-        raise SourceNotFound(f"{who} does not exist") from None
-    except (OSError, ValueError) as exc:  # ValueError: a NUL in the name
-        raise SourceUnreachable(f"{who} cannot be opened: {getattr(exc, 'strerror', None) or exc}") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise SourceUnsupported(f"{who} is a folder; name a video file in it")
-    if not stat.S_ISREG(status.st_mode):
-        raise SourceUnsupported(f"{who} is neither a file nor an address; a video file, rtsp:// or http:// is needed")
-    if status.st_size == 0:
-        raise SourceUnsupported(f"{who} is empty")
-    return f"file:{path.absolute()}"
 
 
 def video_stream(container: InputContainer, source: SourceConfig) -> VideoStream:
@@ -98,6 +111,17 @@ def video_stream(container: InputContainer, source: SourceConfig) -> VideoStream
             f"{source.max_pixels} pixels are taken"
         )
     return stream
+
+
+def silence_others(container: InputContainer, stream: VideoStream) -> None:
+    """Have FFmpeg drop the packets of every other stream itself.
+
+    PyAV drops them too, but winds up its time limit anew at each: sound that goes on after the pictures stopped would
+    keep a read waiting for ever (measured, MPEG-TS).
+    """
+    for other in container.streams:
+        if other is not stream:
+            other.discard = Discard.all
 
 
 def set_decoder(stream: VideoStream, source: SourceConfig, *, live: bool) -> None:

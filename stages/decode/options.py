@@ -16,8 +16,12 @@ FILE_FORMATS = (
 )
 HTTP_FORMATS = "mpjpeg,mjpeg,mpegts,flv,live_flv,mov,matroska,webm,h264,hevc,ogg,nut"
 
+WEBCAM_FORMAT = "video4linux2,v4l2"
+
 # A keyframe of a 4K camera comes as some hundred datagrams at once; the system's own limit still holds.
 _UDP_BUFFER_BYTES = 4 << 20
+
+RTSP_TRANSPORTS = {"tcp": "tcp", "udp": "udp", "multicast": "udp_multicast"}
 
 
 def file_options(source: SourceConfig) -> dict[str, str]:
@@ -34,9 +38,9 @@ def rtsp_options(source: SourceConfig) -> dict[str, str]:
     return {
         "protocol_whitelist": "rtsp,rtsps,rtp,srtp,tcp,tls,udp",
         "format_whitelist": "rtsp,mpegts",
-        "rtsp_transport": source.transport,
+        "rtsp_transport": RTSP_TRANSPORTS[source.transport],
         "allowed_media_types": "video",
-        "timeout": _microseconds(source.read_timeout_seconds),
+        "timeout": _socket_timeout(source),
         "buffer_size": str(_UDP_BUFFER_BYTES),
         "fpsprobesize": "0",
         "analyzeduration": "0",
@@ -45,17 +49,30 @@ def rtsp_options(source: SourceConfig) -> dict[str, str]:
 
 
 def http_options(source: SourceConfig) -> dict[str, str]:
-    """For streams over HTTP and HTTPS."""
+    """For streams over HTTP and HTTPS. A redirect, to whatever host, is not followed."""
     return {
         "protocol_whitelist": "http,https,tcp,tls",
+        "max_redirects": "0",
         "format_whitelist": HTTP_FORMATS,
-        "rw_timeout": _microseconds(source.read_timeout_seconds),
+        "rw_timeout": _socket_timeout(source),
         "fpsprobesize": "0",
     }
 
 
+def stdin_options(source: SourceConfig) -> dict[str, str]:
+    """For standard input, which is handed over as bytes: no protocol at all."""
+    return {"protocol_whitelist": "none", "format_whitelist": FILE_FORMATS}
+
+
+def webcam_options(source: SourceConfig) -> dict[str, str]:
+    """For a video device of this machine: its own size and rate, and nothing but the device."""
+    return {"protocol_whitelist": "none", "format_whitelist": WEBCAM_FORMAT}
+
+
 OPTIONS = {
     "file": file_options,
+    "stdin": stdin_options,
+    "webcam": webcam_options,
     "rtsp": rtsp_options,
     "rtsps": rtsp_options,
     "http": http_options,
@@ -68,5 +85,9 @@ def opening_options(source: SourceConfig, scheme: str) -> dict[str, str]:
     return {**OPTIONS[scheme](source), "max_pixels": str(source.max_pixels)}
 
 
-def _microseconds(seconds: float) -> str:
-    return str(int(seconds * 1_000_000))
+def _socket_timeout(source: SourceConfig) -> str:
+    """How long one read of a socket may take, in microseconds; the phases' own deadlines are told to `av.open`.
+
+    It holds while opening too: shorter than the time for that, it would cut it off, as what FFmpeg calls invalid data.
+    """
+    return str(int(max(source.open_timeout_seconds, source.read_timeout_seconds) * 1_000_000))

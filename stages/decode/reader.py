@@ -15,9 +15,11 @@ from pipeline.config import SourceConfig, is_live
 from pipeline.errors import NoDecodableFrames
 from pipeline.messages import Frame, Surface
 from pipeline.stage import StreamInfo
-from stages.decode.capture_time import NS, LiveClock, RecordingClock, Stamp, recording_start_ns
+from stages.decode.capture_time import NS, RecordingClock, Stamp, recording_start_ns
 from stages.decode.container import Opened
-from stages.decode.faults import FOREIGN, TIMEOUT_SLACK, named, reading_fault
+from stages.decode.faults import FOREIGN, TIMEOUT_SLACK, named, of_pipes, reading_fault
+from stages.decode.live_clock import LiveClock
+from stages.decode.sender_reports import ReportReader
 from stages.decode.surface import SurfaceMaker
 
 _MOST_FRAMES_A_SECOND = 1000  # a declared rate above is a time base in disguise
@@ -31,14 +33,24 @@ class VideoReader:
 
     One thread opens, iterates and closes. A file ends with the iteration, whatever could not be read of it in
     `undecoded`; a live source never ends: iterating raises `NoDecodableFrames` or `SourceUnreachable`.
+    Deadlines are counted on `monotonic_ns`; `wall_ns`, nanoseconds since 1970, is read once, at the start.
     """
 
-    def __init__(self, opened: Opened, *, source: SourceConfig, address: str, next_epoch: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        opened: Opened,
+        *,
+        source: SourceConfig,
+        address: str,
+        next_epoch: Callable[[], int],
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._container = opened.container
         self._stream = opened.stream
         self._codec = opened.stream.codec_context
         self._source = source
-        self._live = is_live(address)
+        self._live, self._hint = is_live(address), of_pipes(address)
         self._next_epoch = next_epoch
         self._time_base = opened.stream.time_base or Fraction(1, NS)
         self._surface = SurfaceMaker(codec=self._codec.name)
@@ -51,9 +63,11 @@ class VideoReader:
         self._seq = 0
         # Capture times follow the monotonic clock, laid on the wall clock once, so that a step of the wall clock
         # neither stalls nor repeats them.
-        self._wall_offset_ns = time.time_ns() - time.monotonic_ns()
+        self._monotonic_ns = monotonic_ns
+        self._wall_offset_ns = wall_ns() - monotonic_ns()
         self._epoch = next_epoch()
         self._clock = self._new_clock()
+        self._reports = ReportReader() if self._container.format.name == "rtsp" else None
 
     @property
     def info(self) -> StreamInfo:
@@ -65,11 +79,22 @@ class VideoReader:
         """Packets so far that gave no frame; at the end also those that a file declares and does not hold."""
         return self._count.undecoded
 
+    @property
+    def damaged(self) -> int:
+        """Frames so far that the decoder had to guess parts of, where it tells so: see README.md."""
+        return self._count.damaged
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes of video packets so far."""
+        return self._count.received_bytes
+
     def __iter__(self) -> Iterator[Frame]:
         """Frames in presentation order. Raises `SourceError` where a live source fails, or nothing can be decoded."""
         for picture in self._pictures():
             surface = self._converted(picture)
             if surface is not None:
+                self._count.damaged += picture.is_corrupt
                 yield self._frame(picture, surface)
 
     def close(self) -> None:
@@ -83,10 +108,12 @@ class VideoReader:
         limit_ns = self._source.read_timeout_seconds * TIMEOUT_SLACK * NS if self._live else math.inf
         silent_ns = 0  # spent without a picture here, not what the consumer takes between two
         while not self._closed:
-            asked_ns = time.monotonic_ns()
+            asked_ns = self._monotonic_ns()
             packet = self._read()
+            if packet is not None:
+                self._hear(packet)
             pictures = self._decode(packet)
-            waited_ns = time.monotonic_ns() - asked_ns
+            waited_ns = self._monotonic_ns() - asked_ns
             yield from pictures
             # After a timeout FFmpeg still hands out the picture it held back, which is no sign of life.
             silent_ns = waited_ns if pictures else silent_ns + waited_ns
@@ -110,7 +137,7 @@ class VideoReader:
         if frames == 0:
             raise NoDecodableFrames(
                 f"{named(self._source)} holds {self._info.codec} video, but no frame of it can be decoded"
-                f" ({self._count.undecoded} packets)"
+                f" ({self._count.undecoded} packets){self._hint}"
             )
 
     def _read(self) -> Packet[VideoStream] | None:
@@ -126,6 +153,7 @@ class VideoReader:
     def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         """Pictures that are finished with this packet, or with the stream (None)."""
         if packet is not None:
+            self._count.received_bytes += packet.size
             self._count.add(shown=not packet.is_discard)
             if packet.is_corrupt:
                 self._count.failed += 1
@@ -152,8 +180,10 @@ class VideoReader:
         if size != self._picture_size:
             self._change_size(size, (surface.width, surface.height))
         pts = picture.pts if self._timed else None
-        now_ns = time.monotonic_ns()
+        now_ns = self._monotonic_ns()
         stamp = self._stamp(pts, now_ns)
+        if stamp.renews:
+            self._start_epoch()
         frame = Frame(
             source_id=self._source.source_id,
             epoch=self._epoch,
@@ -172,11 +202,20 @@ class VideoReader:
     def _change_size(self, size: tuple[int, int], shown: tuple[int, int]) -> None:
         """Take note of the first picture's size, and start a new epoch at any other."""
         if self._picture_size is not None:
-            self._epoch = self._next_epoch()
-            self._seq = 0
+            self._start_epoch()
         self._picture_size = size
         info = self._info
         self._info = StreamInfo(info.codec, *shown, frame_rate=info.frame_rate, frame_count=info.frame_count)
+
+    def _start_epoch(self) -> None:
+        self._epoch = self._next_epoch()
+        self._seq = 0
+
+    def _hear(self, packet: Packet[VideoStream]) -> None:
+        """Take in the camera's report of its own clock that came before this packet, if one did."""
+        report = None if self._reports is None else self._reports.read(packet)
+        if report is not None and isinstance(self._clock, LiveClock):
+            self._clock.hear(report, arrival_ns=self._monotonic_ns() + self._wall_offset_ns)
 
     def _stamp(self, pts: int | None, now_ns: int) -> Stamp:
         if isinstance(self._clock, LiveClock):
@@ -196,6 +235,8 @@ class _Count:
     def __init__(self, *, declared: int) -> None:
         self.frames = 0
         self.failed = 0
+        self.damaged = 0
+        self.received_bytes = 0
         self.lost_rest = False  # a file broke off where nothing tells how much is missing
         self._packets = 0
         self._declared = declared  # packets of the whole file; 0: unknown

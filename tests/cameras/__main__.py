@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 
-from tests.cameras import RtspCamera, numbered_video, video_from_file
+from tests.cameras import HangUpAfter, RtspCamera, numbered_video, video_from_file
 
 
 def main() -> None:
@@ -15,9 +15,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--user")
     parser.add_argument("--password", default="")
+    parser.add_argument("--hang-up-after", type=int, metavar="FRAMES", help="close every connection after so many")
     given = parser.parse_args()
     video = video_from_file(given.file) if given.file else numbered_video(250, 640, 480, keyframe_interval=25)
-    with RtspCamera(video, user=given.user, password=given.password, port=given.port) as camera:
+    behaviour = None if given.hang_up_after is None else HangUpAfter(given.hang_up_after)
+    with RtspCamera(video, user=given.user, password=given.password, port=given.port, behaviour=behaviour) as camera:
         print(camera.url, flush=True)
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
 

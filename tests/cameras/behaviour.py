@@ -1,10 +1,11 @@
-"""What a scripted camera does. `Behaviour` does everything right; a misbehaviour replaces one of its three steps.
+"""What a scripted camera does. `Behaviour` does everything right; a misbehaviour replaces one of its steps.
 
 ::
 
     request ──respond──▶ response        before anything is sent
     video   ──media────▶ steps           access units in sending order, pauses, the end
     packets ──packets──▶ packets         RTP on its way out: lost, swapped, doubled
+    report  ──report───▶ reports         RTCP sender reports: late, of another time, of another stream
 
 Two misbehaviours at once are a subclass of both, or one that overrides two steps.
 """
@@ -12,12 +13,14 @@ Two misbehaviours at once are a subclass of both, or one that overrides two step
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count, islice
 
 from tests.cameras.h264 import AccessUnit, H264Video
 from tests.cameras.messages import Request, Response
+from tests.cameras.reports import CameraClock, Report
+from tests.cameras.rtp import CLOCK_RATE, shifted
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class HangUp:
 
 Step = Send | Stall | HangUp
 
+RTP_HEADER_BYTES = 12
+
 
 def looped(video: H264Video, *, start: int = 0, loop: bool = True) -> Iterator[Send]:
     """The video's pictures again and again, numbered on from `start`."""
@@ -54,10 +59,15 @@ def looped(video: H264Video, *, start: int = 0, loop: bool = True) -> Iterator[S
 
 
 class Behaviour:
-    """A camera that does everything right. With `loop=False` it hangs up after the last picture."""
+    """A camera that does everything right. With `loop=False` it hangs up after the last picture.
 
-    def __init__(self, *, loop: bool = True) -> None:
-        self.loop = loop
+    With a multicast `group` it also sends to that; without one it refuses to.
+    """
+
+    def __init__(self, *, loop: bool = True, clock: CameraClock | None = None, group: str = "") -> None:
+        self.loop, self.group = loop, group
+        self.clock = clock or CameraClock()
+        self.began_ns: list[int] = []  # when picture 0 was taken, by the camera's clock; one a client
 
     def respond(self, request: Request, response: Response) -> Response | None:
         """What is sent for `response`, which is right; None: nothing, ever."""
@@ -71,6 +81,10 @@ class Behaviour:
     def packets(self, packets: Iterable[bytes]) -> Iterator[bytes]:
         """RTP packets as they go out; called once a client, with all its packets."""
         yield from packets
+
+    def report(self, report: Report) -> Iterable[Report]:
+        """What is sent for a sender report, which is right."""
+        return (report,)
 
 
 class RefuseCredentials(Behaviour):
@@ -154,11 +168,95 @@ class ChangeVideo(Behaviour):
 class LosePackets(Behaviour):
     """Every RTP packet is lost with some probability, the same ones for the same seed."""
 
-    def __init__(self, rate: float, *, seed: int = 0) -> None:
-        super().__init__()
+    def __init__(self, rate: float, *, seed: int = 0, loop: bool = True) -> None:
+        super().__init__(loop=loop)
         self.rate = rate
         self.seed = seed
 
     def packets(self, packets: Iterable[bytes]) -> Iterator[bytes]:
         chance = random.Random(self.seed)
         return (packet for packet in packets if chance.random() >= self.rate)
+
+
+class TellTime(Behaviour):
+    """Sender reports as `told` has them: late, of a wrong time, of another stream, none."""
+
+    def __init__(
+        self, told: Callable[[Report], Iterable[Report]], *, loop: bool = True, clock: CameraClock | None = None
+    ) -> None:
+        super().__init__(loop=loop, clock=clock)
+        self.told = told
+
+    def report(self, report: Report) -> Iterable[Report]:
+        return self.told(report)
+
+
+class JumpTime(Behaviour):
+    """After some pictures RTP time jumps, and what the reports say of it."""
+
+    def __init__(self, seconds: float, *, after_frames: int) -> None:
+        super().__init__()
+        self.ticks = round(seconds * CLOCK_RATE)
+        self.after_frames = after_frames
+        self.jumped = False
+
+    def packets(self, packets: Iterable[bytes]) -> Iterator[bytes]:
+        sent = 0
+        for packet in packets:
+            self.jumped = sent >= self.after_frames
+            yield shifted(packet, self.ticks) if self.jumped else packet
+            sent += packet[1] >> 7  # the marker: a picture's last packet
+
+    def report(self, report: Report) -> Iterable[Report]:
+        return (replace(report, timestamp=report.timestamp + self.ticks) if self.jumped else report,)
+
+
+class CorruptPackets(Behaviour):
+    """Some bytes of some packets are others, behind the header; the same ones for the same seed."""
+
+    def __init__(self, rate: float, *, seed: int = 0, loop: bool = True) -> None:
+        super().__init__(loop=loop)
+        self.rate = rate
+        self.seed = seed
+
+    def packets(self, packets: Iterable[bytes]) -> Iterator[bytes]:
+        chance = random.Random(self.seed)
+        for packet in packets:
+            if chance.random() >= self.rate or len(packet) <= RTP_HEADER_BYTES:
+                yield packet
+                continue
+            damaged = bytearray(packet)
+            for _ in range(chance.randint(1, 8)):
+                damaged[chance.randrange(RTP_HEADER_BYTES, len(damaged))] = chance.randrange(256)
+            yield bytes(damaged)
+
+
+class ReorderPackets(Behaviour):
+    """Every few packets come in some other order, the same for the same seed."""
+
+    def __init__(self, places: int, *, seed: int = 0, loop: bool = True) -> None:
+        super().__init__(loop=loop)
+        self.places = places
+        self.seed = seed
+
+    def packets(self, packets: Iterable[bytes]) -> Iterator[bytes]:
+        chance = random.Random(self.seed)
+        going = iter(packets)
+        yield from islice(going, self.places)  # what comes first tells a reader where to start
+        while some := list(islice(going, self.places)):
+            chance.shuffle(some)
+            yield from some
+
+
+class DoublePackets(Behaviour):
+    """Every so many packets one comes twice."""
+
+    def __init__(self, every: int, *, loop: bool = True) -> None:
+        super().__init__(loop=loop)
+        self.every = every
+
+    def packets(self, packets: Iterable[bytes]) -> Iterator[bytes]:
+        for number, packet in enumerate(packets, start=1):
+            yield packet
+            if number % self.every == 0:
+                yield packet

@@ -1,4 +1,4 @@
-"""H.264 access units to send: encoded once from pictures, or taken from a file."""
+"""H.264 and H.265 access units to send: encoded once from pictures, or taken from a file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -17,7 +18,12 @@ from av.bitstream import BitStreamFilterContext
 from tests.cameras.numbered import numbered_frames
 
 _START_CODE = re.compile(rb"\x00\x00\x01")
+Codec = Literal["h264", "h265"]
+ENCODERS: dict[Codec, str] = {"h264": "libx264", "h265": "libx265"}
+
 _IDR, _SPS, _PPS = 5, 7, 8
+_H265_IRAP = range(16, 22)  # pictures at which decoding can start (H.265, table 7-1)
+_H265_VPS, _H265_SPS, _H265_PPS = 32, 33, 34
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +32,13 @@ class AccessUnit:
 
     nals: tuple[bytes, ...]  # without start codes
     presented: int  # position in presentation order
+    codec: Codec = "h264"
 
     @property
     def is_keyframe(self) -> bool:
         """Whether decoding can start here."""
+        if self.codec == "h265":
+            return any(h265_type(nal) in _H265_IRAP for nal in self.nals)
         return any(nal[0] & 0x1F == _IDR for nal in self.nals)
 
     @property
@@ -48,6 +57,8 @@ class H264Video:
     width: int
     height: int
     fps: Fraction
+    codec: Codec = "h264"
+    vps: bytes = b""  # H.265 alone has one
 
     def __len__(self) -> int:
         return len(self.units)
@@ -59,9 +70,12 @@ def encode_h264(
     fps: Fraction = Fraction(25),
     keyframe_interval: int = 10,
     b_frames: int = 0,
+    codec_name: Codec = "h264",
 ) -> H264Video:
-    """RGB pictures [H, W, 3], all of one even size, as H.264."""
+    """RGB pictures [H, W, 3], all of one even size, as H.264 or H.265."""
     options = {"preset": "ultrafast", "crf": "20", "sc_threshold": "0", "threads": "1"}
+    if codec_name == "h265":
+        options |= {"x265-params": "log-level=none:repeat-headers=1:pools=1"}
     if b_frames == 0:
         options["tune"] = "zerolatency"
     codec = None
@@ -70,7 +84,7 @@ def encode_h264(
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
         frame.pts, frame.time_base = number, 1 / fps
         if codec is None:
-            codec = av.CodecContext.create("libx264", "w")
+            codec = av.CodecContext.create(ENCODERS[codec_name], "w")
             codec.width, codec.height, codec.pix_fmt = frame.width, frame.height, "yuv420p"
             codec.framerate, codec.time_base = fps, 1 / fps
             codec.gop_size, codec.max_b_frames = keyframe_interval, b_frames
@@ -80,7 +94,7 @@ def encode_h264(
         raise ValueError("encode_h264 was given no pictures")
     packets += codec.encode(None)
     units = [(packet.pts, bytes(packet)) for packet in packets]
-    return _video(units, codec.width, codec.height, fps)
+    return _video(units, codec.width, codec.height, fps, codec_name)
 
 
 @lru_cache(maxsize=32)
@@ -93,10 +107,13 @@ def numbered_video(
     keyframe_interval: int = 10,
     b_frames: int = 0,
     first: int = 0,
+    codec: Codec = "h264",
 ) -> H264Video:
-    """Pictures that carry their number (see `tests.cameras.numbered`) as H.264; encoded once."""
+    """Pictures that carry their number (see `tests.cameras.numbered`) as H.264 or H.265; encoded once."""
     pictures = numbered_frames(count, width, height, first=first)
-    return encode_h264(pictures, fps=Fraction(fps), keyframe_interval=keyframe_interval, b_frames=b_frames)
+    return encode_h264(
+        pictures, fps=Fraction(fps), keyframe_interval=keyframe_interval, b_frames=b_frames, codec_name=codec
+    )
 
 
 @lru_cache(maxsize=8)
@@ -116,15 +133,26 @@ def video_from_file(path: str | Path, *, max_frames: int = 500) -> H264Video:
         return _video(units[:max_frames], stream.width, stream.height, fps)
 
 
-def _video(units: list[tuple[int | None, bytes]], width: int, height: int, fps: Fraction) -> H264Video:
+def _video(
+    units: list[tuple[int | None, bytes]], width: int, height: int, fps: Fraction, codec: Codec = "h264"
+) -> H264Video:
     """Access units from (pts, Annex-B bytes) in decoding order."""
     order = {pts: position for position, pts in enumerate(sorted(pts for pts, _ in units if pts is not None))}
     made = []
     for position, (pts, data) in enumerate(units):
         presented = position if pts is None else order[pts]
-        made.append(AccessUnit(nals=tuple(split_annex_b(data)), presented=presented))
+        made.append(AccessUnit(nals=tuple(split_annex_b(data)), presented=presented, codec=codec))
+    if codec == "h265":
+        parameters = {h265_type(nal): nal for nal in made[0].nals}
+        sets = parameters[_H265_SPS], parameters[_H265_PPS]
+        return H264Video(tuple(made), *sets, width, height, fps, codec, parameters[_H265_VPS])
     parameters = {nal[0] & 0x1F: nal for nal in made[0].nals}
     return H264Video(tuple(made), parameters[_SPS], parameters[_PPS], width, height, fps)
+
+
+def h265_type(nal: bytes) -> int:
+    """The type of an H.265 NAL unit."""
+    return nal[0] >> 1 & 0x3F
 
 
 def split_annex_b(data: bytes) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from typing import Any, Self
 import av
 import numpy as np
 import numpy.typing as npt
+from av.container import OutputContainer
 
 HOST = "127.0.0.1"
 BOUNDARY = "frame"
@@ -96,24 +97,57 @@ def encode_jpeg(picture: npt.NDArray[np.uint8]) -> bytes:
     return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])
 
 
-def mpegts_parts(pictures: Iterable[npt.NDArray[np.uint8]], *, fps: int = 25) -> list[bytes]:
-    """RGB pictures [H, W, 3] as H.264 in an MPEG transport stream, cut after every picture."""
+def mpegts_parts(
+    pictures: Iterable[npt.NDArray[np.uint8]], *, fps: int = 25, sound_after_seconds: float | None = None
+) -> list[bytes]:
+    """RGB pictures [H, W, 3] as H.264 in an MPEG transport stream, cut after every picture.
+
+    With `sound_after_seconds` there is sound beside the pictures, which goes on for so long after the last of them.
+    """
     memory = io.BytesIO()
     ends = []
-    with av.open(memory, "w", format="mpegts") as container:
+    # A muxer waits for pictures to put its sound between; one that is live does not.
+    with av.open(memory, "w", format="mpegts", options={"max_interleave_delta": "1"}) as container:
         stream = None
+        sound = None
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             if stream is None:
                 stream = container.add_stream("libx264", rate=fps)
                 stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
                 stream.codec_context.options = {"preset": "ultrafast", "tune": "zerolatency", "g": "10"}
+                sound = None if sound_after_seconds is None else _Silence(container, fps=fps)
             for packet in stream.encode(frame):
                 container.mux(packet)
+            if sound is not None:
+                sound.add()
             ends.append(memory.tell())
         if stream is None:
             raise ValueError("mpegts_parts was given no pictures")
         for packet in stream.encode(None):
             container.mux(packet)
+        for _ in range(round((sound_after_seconds or 0) * fps)):
+            assert sound is not None
+            sound.add()
+            ends.append(memory.tell())
     data = memory.getvalue()
     return [data[a:b] for a, b in zip([0, *ends], [*ends, len(data)], strict=True)]
+
+
+class _Silence:
+    """A sound track on which nothing is to be heard, a picture's time at once."""
+
+    def __init__(self, container: OutputContainer, *, fps: int, rate: int = 48_000) -> None:
+        self._container = container
+        self._rate = rate
+        self._samples = np.zeros((1, rate // fps), np.int16)
+        self._stream = container.add_stream("mp2", rate=rate, layout="mono")
+        self._at = 0
+
+    def add(self) -> None:
+        """The next part."""
+        frame = av.AudioFrame.from_ndarray(self._samples, format="s16", layout="mono")
+        frame.sample_rate, frame.pts = self._rate, self._at
+        self._at += self._samples.shape[1]
+        for packet in self._stream.encode(frame):
+            self._container.mux(packet)

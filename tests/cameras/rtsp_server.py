@@ -25,7 +25,7 @@ from tests.cameras.behaviour import Behaviour
 from tests.cameras.h264 import H264Video
 from tests.cameras.messages import Request, Response, read_request
 from tests.cameras.rtp import CLOCK_RATE, PAYLOAD_TYPE
-from tests.cameras.session import DatagramTransport, InterleavedTransport, MediaSession, Transport
+from tests.cameras.session import DatagramTransport, InterleavedTransport, MediaSession, MulticastTransport, Transport
 
 HOST = "127.0.0.1"
 _METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
@@ -205,7 +205,7 @@ class Connection(threading.Thread):
             headers = {"Content-Base": base, "Content-Type": "application/sdp"}
             return Response(headers=headers, body=describe(mount.video))
         if request.method == "SETUP":
-            return self._set_up(request)
+            return self._set_up(request, mount.behaviour.group)
         if request.method in ("PLAY", "TEARDOWN", "GET_PARAMETER", "SET_PARAMETER", "PAUSE"):
             if self._transport is None:
                 return Response(454)
@@ -216,7 +216,7 @@ class Connection(threading.Thread):
     def _session_id(self) -> str:
         return f"{id(self):x};timeout={_SESSION_SECONDS}"
 
-    def _set_up(self, request: Request) -> Response:
+    def _set_up(self, request: Request, group: str) -> Response:
         wanted = request.headers.get("transport", "")
         fields = _fields(wanted)
         if "interleaved" in fields:
@@ -225,6 +225,8 @@ class Connection(threading.Thread):
         elif "client_port" in fields and "TCP" not in wanted:
             first = int(fields["client_port"].partition("-")[0])
             self._transport = DatagramTransport(HOST, self._client.getpeername()[0], first)
+        elif "multicast" in fields and group:
+            self._transport = MulticastTransport(HOST, group)
         else:
             return Response(461)
         return Response(headers={"Transport": f"{wanted};{self._transport.answer}", "Session": self._session_id})
@@ -247,7 +249,6 @@ def _fields(transport: str) -> dict[str, str]:
 
 def describe(video: H264Video) -> bytes:
     """The SDP of a video, parameter sets included."""
-    sets = ",".join(base64.b64encode(nal).decode() for nal in (video.sps, video.pps))
     lines = [
         "v=0",
         f"o=- 1 1 IN IP4 {HOST}",
@@ -256,10 +257,17 @@ def describe(video: H264Video) -> bytes:
         "t=0 0",
         "a=control:*",
         f"m=video 0 RTP/AVP {PAYLOAD_TYPE}",
-        f"a=rtpmap:{PAYLOAD_TYPE} H264/{CLOCK_RATE}",
-        f"a=fmtp:{PAYLOAD_TYPE} packetization-mode=1;profile-level-id={video.sps[1:4].hex()};"
-        f"sprop-parameter-sets={sets}",
+        f"a=rtpmap:{PAYLOAD_TYPE} {video.codec.upper()}/{CLOCK_RATE}",
+        f"a=fmtp:{PAYLOAD_TYPE} {parameter_sets(video)}",
         f"a=framerate:{float(video.fps):g}",
         "a=control:track=0",
     ]
     return ("\r\n".join(lines) + "\r\n").encode()
+
+
+def parameter_sets(video: H264Video) -> str:
+    """What the SDP says of the codec's parameter sets (RFC 6184, 8.1; RFC 7798, 7.1)."""
+    vps, sps, pps = (base64.b64encode(nal).decode() for nal in (video.vps, video.sps, video.pps))
+    if video.codec == "h265":
+        return f"sprop-vps={vps};sprop-sps={sps};sprop-pps={pps}"
+    return f"packetization-mode=1;profile-level-id={video.sps[1:4].hex()};sprop-parameter-sets={sps},{pps}"

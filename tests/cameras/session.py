@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
 from tests.cameras.behaviour import Behaviour, HangUp, Send, Stall
 from tests.cameras.h264 import H264Video
+from tests.cameras.reports import NS, Report
 from tests.cameras.rtp import CLOCK_RATE, RtpSender
-
-_REPORT_SECONDS = 1.0
 
 
 class Transport(Protocol):
@@ -75,6 +73,23 @@ class DatagramTransport:
         self._rtcp.close()
 
 
+class MulticastTransport(DatagramTransport):
+    """RTP and RTCP to a multicast group, on a pair of ports that nobody else on this machine has."""
+
+    def __init__(self, host: str, group: str) -> None:
+        self._reserved = _port_pair(host)
+        port = self._reserved[0].getsockname()[1]
+        self._rtp, self._rtcp = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        self._client, self._client_rtcp = (group, port), (group, port + 1)
+        self.answer = f"destination={group};port={port}-{port + 1};ttl=1;ssrc=0EF00001"
+
+    def close(self) -> None:
+        """Give the ports back."""
+        super().close()
+        for reserved in self._reserved:
+            reserved.close()
+
+
 def _port_pair(host: str) -> tuple[socket.socket, socket.socket]:
     """Sockets on an even port and the odd one after it."""
     while True:
@@ -101,7 +116,9 @@ class MediaSession(threading.Thread):
         self._behaviour = behaviour
         self._transport = transport
         self._hang_up = hang_up
-        self._sender = RtpSender(first_timestamp=0x00100000)
+        self._sender = RtpSender(first_timestamp=behaviour.clock.first_timestamp)
+        self._clock = behaviour.clock.begin()
+        self._reports = 0
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -116,33 +133,38 @@ class MediaSession(threading.Thread):
         self.join()
 
     def _packets(self) -> Iterator[bytes]:
-        """RTP packets, each when its time has come, reports sent in between."""
-        start = time.monotonic()
-        next_report = start
+        """RTP packets, each when its time has come by the camera's clock, reports sent in between."""
+        clock = self._clock = self._behaviour.clock.begin()
+        self._behaviour.began_ns.append(clock.began_ns)
+        next_report = clock.clock.first_report_seconds
         for step in self._behaviour.media(self._video):
             match step:
                 case Stall():
-                    self._stall(start)
+                    self._stall()
                 case HangUp():
                     self._hang_up()
                     return
                 case Send():
-                    due = start + float(step.decode_position / step.video.fps)
-                    if self._ended.wait(max(0.0, due - time.monotonic())):
+                    due = float(step.decode_position / step.video.fps)
+                    if self._ended.wait(clock.wait_for(due)):
                         return
                     if due >= next_report:
-                        self._report(start)
-                        next_report = due + _REPORT_SECONDS
+                        self._report()
+                        next_report = due + clock.clock.report_seconds
                     timestamp = int(step.present_position * CLOCK_RATE / step.video.fps)
-                    yield from self._sender.packetise(step.unit.nals, timestamp)
+                    yield from self._sender.packetise(step.unit.nals, timestamp, codec=step.unit.codec)
             if self._ended.is_set():
                 return
 
-    def _stall(self, start: float) -> None:
-        while not self._ended.wait(_REPORT_SECONDS):
-            self._report(start)
+    def _stall(self) -> None:
+        while not self._ended.wait(self._behaviour.clock.report_seconds):
+            self._report()
 
-    def _report(self, start: float) -> None:
-        """The wall clock now, beside the RTP time now."""
-        timestamp = int((time.monotonic() - start) * CLOCK_RATE)
-        self._transport.send_rtcp(self._sender.report(timestamp, time.time_ns()))
+    def _report(self) -> None:
+        """The camera's wall clock now, beside the RTP time now."""
+        elapsed = self._clock.elapsed()
+        wall_ns = self._clock.began_ns + int(elapsed * NS)
+        report = Report(self._reports, int(elapsed * CLOCK_RATE), wall_ns, self._sender.ssrc)
+        self._reports += 1
+        for sent in self._behaviour.report(report):
+            self._transport.send_rtcp(self._sender.report(sent.timestamp, sent.wall_ns, ssrc=sent.ssrc))

@@ -84,6 +84,7 @@ def test_a_password_from_the_environment_may_hold_anything() -> None:
         "rtsp://u:p%40ss%2Fw%3F%23%25@h/a?k=a/b"
     )
     assert expand("rtsp://${BOTH}@h/a", {"BOTH": "user:p@ss"}) == "rtsp://user:p%40ss@h/a"
+    assert expand("rtsp://u:${CAM}@h/a", {"CAM": "p\udcff"}) == "rtsp://u:p%FF@h/a"  # no UTF-8, as os.environ has it
 
 
 def test_a_whole_address_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +104,9 @@ def test_a_whole_address_may_stand_in_the_environment(monkeypatch: pytest.Monkey
         ("rtsp://u@h/a", False),
         ("rtsp://h/a", False),
         ("rtsp://h/a?x=@", False),
+        ("http://h/a?x=1&Token=t#y", True),
+        ("http://u:${PW}@h/a?pwd=t", True),
+        ("http://h/a?token=${TOKEN}&channel=1", False),
         ("a@b:c.mp4", False),
     ],
 )
@@ -133,6 +137,34 @@ def test_no_secret_is_shown(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        f"http://host/s?user=me@home.example&password={CANARY}",
+        f"http://host:8080/s?user=me@home.example&password={CANARY}",
+        f"http://host?token=x@{CANARY}",
+        f"http://[::1]?token=x@{CANARY}",
+        f"http://user:pw@host/s?token=x@{CANARY}",
+        f"http://user:p@{CANARY}/x?y@host/s",
+        f"http://{CANARY}?y@host/s",
+        f"http://host/a#x@{CANARY}",
+        f" rtsp://user:{CANARY}@host/a",
+        f"door/yard=rtsp://user:{CANARY}@host/a",
+        f"rtsp:/user:{CANARY}@host/a",
+    ],
+)
+def test_what_can_be_read_two_ways_or_is_mistyped_shows_no_secret_either(url: str) -> None:
+    assert CANARY not in redact(url)
+    assert CANARY not in derive_source_id(url)
+    assert CANARY not in scrub(f"cannot open {url}: {CANARY} refused", url) or "#" in url
+
+
+def test_a_name_too_long_for_the_system_is_no_file() -> None:
+    url = f"rtsp://user:pw@host/{'a' * 300}"
+    assert scheme_of(url) == "rtsp"
+    assert split_name(f"door={url}") == ("door", url)
+
+
+@pytest.mark.parametrize(
     ("url", "shown"),
     [
         ("rtsp://viewer:${CAM}@host/a", "rtsp://***:${CAM}@host/a"),
@@ -140,6 +172,8 @@ def test_no_secret_is_shown(url: str) -> None:
         ("rtsp://${BOTH}@host/a?token=${T}", "rtsp://${BOTH}@host/a?token=${T}"),
         ("rtsp://${BOTH}@host/a?token=${T}&k=v", "rtsp://${BOTH}@host/a?***"),
         ("rtsp://viewer:x${CAM}@host/a", "rtsp://***@host/a"),
+        ("rtsp://${:secret}@host/a", "rtsp://***@host/a"),
+        ("rtsp://:${CAM}@host/a", "rtsp://:${CAM}@host/a"),
     ],
 )
 def test_what_only_names_the_environment_stays_to_be_used_again(url: str, shown: str) -> None:

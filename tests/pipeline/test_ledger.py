@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.board import SOURCE_WORDS, SourceCells
 from pipeline.ledger import Ledger, Settled, SourceLedger
 from pipeline.messages import Gap
+from pipeline.workers.messages import Analysed, Lost
+from pipeline.workers.stream import Stream
 
 
 def test_results_in_order_leave_no_gap() -> None:
@@ -91,3 +96,32 @@ def test_whatever_is_said_each_frame_is_declared_at_most_once_and_in_order(event
         declared += [(gap.epoch, n) for gap in gaps for n in range(gap.first_seq, gap.last_seq + 1)] + after
         assert ledger.settled == len(declared)
     assert declared == sorted(set(declared))
+
+
+def test_the_short_way_to_settle_the_next_result_is_the_long_one() -> None:
+    """`PublisherCells.settle_next` against ledger and stream, word by word, over epochs, holes and losses."""
+    chance = random.Random(5)
+    quick, slow = (SourceCells(memoryview(bytearray(8 * SOURCE_WORDS)).cast("q")) for _ in range(2))
+    streams = [Stream("cam", quick), Stream("cam", slow)]
+    epoch = seq = 0
+    short = 0
+    for _ in range(400):
+        if chance.random() < 0.05 or not epoch:
+            epoch, seq = epoch + 1, chance.choice([0, 0, 2])
+        seq += chance.choice([0, 0, 0, 0, 1, -1]) if seq else 0
+        message = Analysed(0, epoch, seq, 0, None)
+        if chance.random() < 0.1:
+            dues = [stream.lost(Lost(0, epoch, seq, seq + 1, "late")) for stream in streams]
+            seq += 1
+        else:
+            short += quick.publisher.epoch == epoch and quick.publisher.next_seq == seq
+            first = streams[0].result(message)
+            slow.publisher.settle_next = lambda *_: None  # type: ignore[method-assign]
+            dues = [first, streams[1].result(message)]  # type: ignore[list-item]
+        assert dues[0] == dues[1]
+        assert list(quick.publisher.words) == list(slow.publisher.words)
+        if chance.random() < 0.9:
+            for stream in streams:
+                stream.sent()
+        seq += 1
+    assert short > 200

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.decode.capture_time import NS, LiveClock, RecordingClock, Stamp, recording_start_ns
+from stages.decode.capture_time import NS, RecordingClock, Stamp, recording_start_ns
+from stages.decode.live_clock import LiveClock
 
 RTP = Fraction(1, 90_000)
 MS = 1_000_000

@@ -62,17 +62,6 @@ def open_reader(path: Path) -> Reader:
     return open_source(SourceConfig(url=str(path), source_id="clip"), next_epoch=itertools.count(1).__next__)
 
 
-@pytest.mark.parametrize("b_frames", [0, 3])
-@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "avi"])
-def test_frames_come_in_presentation_order(tmp_path: Path, suffix: str, b_frames: int) -> None:
-    options = {"bf": str(b_frames), "b-adapt": "0", "preset": "veryfast"}
-    path = write_video(tmp_path / f"order.{suffix}", numbered_frames(48, 320, 240), options=options)
-    reading = read_source(path)
-    assert numbers_of(reading) == list(range(48))
-    assert reading.sequence == [(1, i) for i in range(48)]
-    assert reading.undecoded == 0
-
-
 @pytest.mark.parametrize("fps", [Fraction(30_000, 1001), Fraction(25, 2), Fraction(60)])
 def test_rates_stay_exact(tmp_path: Path, fps: Fraction) -> None:
     metadata = {"creation_time": "2024-02-29T12:00:00Z"}
@@ -86,21 +75,6 @@ def test_rates_stay_exact(tmp_path: Path, fps: Fraction) -> None:
         [i / fps for i in range(31)], abs=1e-4
     )
     assert {frame.clock for frame in reading.frames} == {"recording"}
-
-
-def test_uneven_times_are_kept(tmp_path: Path) -> None:
-    at_ms = [0, 40, 45, 500, 1500, 1501]
-    path = tmp_path / "uneven.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=1000)
-        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-        for number, picture in enumerate(numbered_frames(6, 320, 240)):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
-            frame.pts, frame.time_base = at_ms[number], Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    reading = read_source(path)
-    assert [frame.capture_time_ns // 1_000_000 for frame in reading.frames] == at_ms
 
 
 def test_a_pause_in_an_avi_is_no_loss(tmp_path: Path) -> None:
