@@ -11,19 +11,26 @@ from __future__ import annotations
 
 from pipeline.messages.arrays import Float32, Int32, Int64, StructOfArrays, UInt8
 from pipeline.messages.batch import Batch
-from pipeline.messages.detections import Detections, Prototypes, SemanticMap
+from pipeline.messages.batch_results import BatchResults, results_of
+from pipeline.messages.blocks import BatchDetections, BatchTracks
+from pipeline.messages.detections import Detections, LabelMap, Prototypes, SemanticMap
 from pipeline.messages.frames import Clock, Frame, Matrix, PixelFormat, Range, Surface
 from pipeline.messages.geometry import Classes, Transform
-from pipeline.messages.panoptic import PanopticMap, Segments
-from pipeline.messages.results import FrameResult, Gap, GapReason, ModelInfo, Timings, results_of, with_track_ids
+from pipeline.messages.panoptic import PanopticMap, PanopticRuns, Segments
+from pipeline.messages.picture import Picture
+from pipeline.messages.polygons import Polygons
+from pipeline.messages.results import FrameResult, Gap, GapReason, ModelInfo, Timings, with_track_ids
 from pipeline.messages.status import Latency, RunStatistics, SourceStatus
 from pipeline.messages.tracks import NO_TRACK, Tracks, TrackState
 
-Item = FrameResult | Gap | SourceStatus
+Item = FrameResult | Gap | SourceStatus | Picture
 
 __all__ = [
     "NO_TRACK",
     "Batch",
+    "BatchDetections",
+    "BatchResults",
+    "BatchTracks",
     "Classes",
     "Clock",
     "Detections",
@@ -35,11 +42,15 @@ __all__ = [
     "Int32",
     "Int64",
     "Item",
+    "LabelMap",
     "Latency",
     "Matrix",
     "ModelInfo",
     "PanopticMap",
+    "PanopticRuns",
+    "Picture",
     "PixelFormat",
+    "Polygons",
     "Prototypes",
     "Range",
     "RunStatistics",

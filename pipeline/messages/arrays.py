@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any, Self
+from dataclasses import Field
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,16 @@ UInt8 = npt.NDArray[np.uint8]
 
 
 class StructOfArrays:
-    """Arrays of equal length, one row an object: indexing with a mask, a slice or indices gives the same type."""
+    """Arrays of equal length, one row an object: indexing with a mask, a slice or indices gives the same type.
+
+    The first column is always there; a later one may be None.
+    """
 
     __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # what `fields` makes a tuple of anew in each call
 
     def _columns(self) -> dict[str, npt.NDArray[Any] | None]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def _check_rows(self, **trailing: tuple[int, ...] | None) -> None:
         """Every column has as many rows as the first and the trailing shape given for it (None: any)."""
@@ -35,7 +39,7 @@ class StructOfArrays:
                 raise ValueError(f"{type(self).__name__}.{name} has shape {list(column.shape)}; {wanted} is needed")
 
     def __len__(self) -> int:
-        return len(next(column for column in self._columns().values() if column is not None))
+        return len(getattr(self, next(iter(self.__dataclass_fields__))))
 
     def __getitem__(self, rows: npt.NDArray[Any] | slice) -> Self:
         picked = {k: None if column is None else column[rows] for k, column in self._columns().items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.messages.arrays import Float32, Int32, StructOfArrays
+from pipeline.messages.arrays import Float32, Int32, StructOfArrays, UInt8
 from pipeline.messages.geometry import Transform
 
 
@@ -50,6 +50,17 @@ class SemanticMap:
 
     def __repr__(self) -> str:
         return f"SemanticMap({list(self.logits.shape)}, {self.valid_width}x{self.valid_height} valid)"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class LabelMap:
+    """The winning channel of each pixel, from a network whose scores were compared where it ran; 255 is void."""
+
+    channels: UInt8  # [h, w] rows and columns that show the picture alone
+    transform: Transform  # from pixels of the map to source pixels
+
+    def __repr__(self) -> str:
+        return f"LabelMap({self.channels.shape[1]}x{self.channels.shape[0]})"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

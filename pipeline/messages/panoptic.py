@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,19 @@ class Segments(StructOfArrays):
     def __post_init__(self) -> None:
         self._check_rows(
             ids=(), labels=(), is_thing=(), scores=(), areas=(), boxes=(4,), detection_index=(), track_ids=()
+        )
+
+    def with_track_ids(self, track_ids: Int64) -> Segments:
+        """The same segments with these tracks."""
+        return Segments(
+            self.ids,
+            self.labels,
+            self.is_thing,
+            self.scores,
+            self.areas,
+            self.boxes,
+            self.detection_index,
+            track_ids,
         )
 
     @classmethod
@@ -71,5 +85,69 @@ class PanopticMap:
         """Pixels [h, w] of one segment."""
         return np.asarray(self.ids == segment_id)
 
+    def with_segments(self, segments: Segments) -> PanopticMap:
+        """The same map with another table."""
+        return PanopticMap(self.ids, segments, self.transform)
+
     def __repr__(self) -> str:
         return f"PanopticMap({self.width}x{self.height}, {len(self.segments)} segments)"
+
+
+class PanopticRuns(PanopticMap):
+    """A map that is known by its runs, row by row, as it goes over the wire; pixels are made where they are asked for.
+
+    Runs lengths [n] are at least 1 and add up to all pixels; neighbours have different ids [n].
+    """
+
+    __slots__ = ("_height", "_pixels", "_width", "lengths", "values")
+
+    lengths: npt.NDArray[np.uint32]
+    values: npt.NDArray[np.uint16]
+    _width: int
+    _height: int
+    _pixels: npt.NDArray[np.uint16] | None
+
+    def __init__(
+        self,
+        lengths: npt.NDArray[np.uint32],
+        values: npt.NDArray[np.uint16],
+        *,
+        width: int,
+        height: int,
+        segments: Segments,
+        transform: Transform,
+    ) -> None:
+        own: dict[str, Any] = {"lengths": lengths, "values": values, "segments": segments, "transform": transform}
+        own |= {"_width": width, "_height": height, "_pixels": None}
+        for name, value in own.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def ids(self) -> npt.NDArray[np.uint16]:
+        """The map [h, w]."""
+        pixels = self._pixels
+        if pixels is None:
+            pixels = np.repeat(self.values, self.lengths).reshape(self._height, self._width)
+            object.__setattr__(self, "_pixels", pixels)
+        return pixels
+
+    @property
+    def height(self) -> int:
+        """Rows of the map."""
+        return self._height
+
+    @property
+    def width(self) -> int:
+        """Columns of the map."""
+        return self._width
+
+    def with_segments(self, segments: Segments) -> PanopticRuns:
+        """The same map with another table."""
+        return PanopticRuns(
+            self.lengths,
+            self.values,
+            width=self._width,
+            height=self._height,
+            segments=segments,
+            transform=self.transform,
+        )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.messages.arrays import Int64
-from pipeline.messages.batch import Batch
+from pipeline.messages.arrays import Int64, UInt8
 from pipeline.messages.detections import Detections
 from pipeline.messages.frames import Clock
 from pipeline.messages.geometry import Classes
 from pipeline.messages.panoptic import PanopticMap
+from pipeline.messages.polygons import Polygons
 from pipeline.messages.tracks import NO_TRACK, Tracks
 
 GapReason = Literal["backlog", "late", "decode_error", "inference_error", "worker_restart", "shutdown", "sink_error"]
@@ -81,6 +80,7 @@ class FrameResult:
     discontinuity: bool = False
     gap_before: int = 0  # frames lost just before this one
     timings: Timings | None = None
+    polygons: Polygons | None = None  # in place of `panoptic`, at a reader who asked for them
 
     def __post_init__(self) -> None:
         if len(self.track_ids) != len(self.detections):
@@ -102,45 +102,34 @@ class FrameResult:
         """The name of a label of this result."""
         return self.classes.names[label]
 
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form as plain objects."""
+        from pipeline import convert
+
+        return convert.to_dict(self)
+
+    def to_coco(self, *, image_id: int | None = None) -> dict[str, Any]:
+        """A COCO data set of this one picture, masks as run lengths; see `pipeline.convert`."""
+        from pipeline import convert
+
+        return convert.to_coco(self, image_id=image_id)
+
+    def to_supervision(self) -> Any:
+        """`supervision.Detections`, with masks where there are some. Needs the package `supervision`."""
+        from pipeline import convert
+
+        return convert.to_supervision(self)
+
+    def draw(self, image: UInt8) -> UInt8:
+        """The source's picture, RGB [height, width, 3], with this result drawn over it; `image` is not changed."""
+        from pipeline import convert
+
+        return convert.draw(self, image)
+
     def __repr__(self) -> str:
         return (
             f"FrameResult({self.source_id}/{self.epoch}/{self.seq}, {self.width}x{self.height}, "
-            f"{len(self.detections)} detections, {len(self.tracks)} tracks, {self.panoptic!r})"
-        )
-
-
-def results_of(
-    batch: Batch,
-    *,
-    classes: Classes,
-    model: ModelInfo,
-    timings: Sequence[Timings] | None = None,
-) -> Iterator[FrameResult]:
-    """One result a frame of a batch that went through all stages; track ids are written into the segment table."""
-    for i, frame in enumerate(batch.frames):
-        detections = batch.detections[i] if batch.detections else Detections.empty()
-        tracks = batch.tracks[i] if batch.tracks else Tracks.empty()
-        track_ids = tracks.of_detections(len(detections))
-        panoptic = batch.panoptic[i] if batch.panoptic else None
-        yield FrameResult(
-            source_id=frame.source_id,
-            epoch=frame.epoch,
-            seq=frame.seq,
-            pts=frame.pts,
-            time_base=frame.time_base,
-            capture_time_ns=frame.capture_time_ns,
-            clock=frame.clock,
-            width=frame.width,
-            height=frame.height,
-            classes=classes,
-            model=model,
-            detections=detections,
-            track_ids=track_ids,
-            tracks=tracks,
-            panoptic=None if panoptic is None else with_track_ids(panoptic, track_ids),
-            analysed=batch.analysed[i] if batch.analysed else True,
-            discontinuity=frame.discontinuity,
-            timings=timings[i] if timings else None,
+            f"{len(self.detections)} detections, {len(self.tracks)} tracks, {self.polygons or self.panoptic!r})"
         )
 
 
@@ -148,4 +137,4 @@ def with_track_ids(panoptic: PanopticMap, track_ids: Int64) -> PanopticMap:
     """The map whose thing segments carry the track id of the detection they came from."""
     segments = panoptic.segments
     padded = np.append(track_ids, NO_TRACK)  # index -1, stuff, finds NO_TRACK
-    return replace(panoptic, segments=replace(segments, track_ids=padded[segments.detection_index]))
+    return panoptic.with_segments(segments.with_track_ids(padded[segments.detection_index]))

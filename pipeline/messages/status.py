@@ -27,15 +27,19 @@ class SourceStatus:
     dropped: dict[str, int] = field(default_factory=dict)  # by reason
     in_flight: int = 0
     undecoded: int = 0  # packets that gave no frame
+    damaged: int = 0  # of the captured frames, those that the decoder had to guess parts of
     width: int = 0
     height: int = 0
     codec: str = ""
     frame_rate: float = 0.0  # measured, frames a second
+    epochs: int = 0  # sessions so far in this run
     reconnects: int = 0
-    last_frame_time_ns: int = 0
+    received_bytes: int = 0  # of video, in this run
+    last_frame_time_ns: int = 0  # wall clock, when the last frame was decoded
     retry_in_seconds: float | None = None
     latency: Latency | None = None
     expected_frames: int | None = None  # of a file, where its container tells
+    ledger_violations: int = 0  # how often the running check found `balance` to be another number than zero
 
     @property
     def balance(self) -> int:
@@ -56,6 +60,11 @@ class RunStatistics:
     def resulted(self) -> int:
         """Results of all sources."""
         return sum(source.resulted for source in self.sources)
+
+    @property
+    def ledger_violations(self) -> int:
+        """How often the running check found frames of a source unaccounted for; zero, or the ledger is wrong."""
+        return sum(source.ledger_violations for source in self.sources)
 
     @property
     def frames_per_second(self) -> float:

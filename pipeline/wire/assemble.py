@@ -5,7 +5,18 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import cast
 
-from pipeline.messages import Classes, Clock, Detections, FrameResult, Int64, ModelInfo, PanopticMap, Timings, Tracks
+from pipeline.messages import (
+    Classes,
+    Clock,
+    Detections,
+    FrameResult,
+    Int64,
+    ModelInfo,
+    PanopticMap,
+    Polygons,
+    Timings,
+    Tracks,
+)
 from pipeline.wire.json_schema import ResultObject
 from pipeline.wire.schema import ResultRecord
 
@@ -18,6 +29,7 @@ def assemble(
     track_ids: Int64,
     tracks: Tracks,
     panoptic: PanopticMap | None,
+    polygons: Polygons | None = None,
     gap_before: int,
     timings: Timings | None,
 ) -> FrameResult:
@@ -38,6 +50,7 @@ def assemble(
         track_ids=track_ids,
         tracks=tracks,
         panoptic=panoptic,
+        polygons=polygons,
         analysed=record.analysed,
         discontinuity=record.discontinuity,
         gap_before=gap_before,

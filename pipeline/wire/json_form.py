@@ -23,6 +23,8 @@ from pipeline.messages import (
     Int64,
     Item,
     PanopticMap,
+    Picture,
+    Polygons,
     Segments,
     SourceStatus,
     Timings,
@@ -40,10 +42,12 @@ STATE_WORDS = {state: state.name.lower() for state in TrackState}
 
 
 def item_to_json(item: Item, *, timings: bool = False) -> dict[str, Any]:
-    """A result, gap or status as a dictionary; ``type`` says which."""
+    """A result, gap, status or picture as a dictionary; ``type`` says which."""
     if isinstance(item, FrameResult):
         return result_to_json(item, timings=timings)
-    return gap_to_json(item) if isinstance(item, Gap) else status_to_json(item)
+    if isinstance(item, Gap):
+        return gap_to_json(item)
+    return picture_to_json(item) if isinstance(item, Picture) else status_to_json(item)
 
 
 def result_to_json(result: FrameResult, *, timings: bool = False) -> dict[str, Any]:
@@ -70,6 +74,8 @@ def result_to_json(result: FrameResult, *, timings: bool = False) -> dict[str, A
         "tracks": _tracks(result.tracks, names),
         "panoptic": None if result.panoptic is None else _panoptic(result.panoptic, names),
     }
+    if result.polygons is not None:
+        values["polygons"] = _polygons(result.polygons, names)
     if timings and result.timings is not None:
         values["timings"] = _timings(result.timings)
     return values
@@ -78,6 +84,26 @@ def result_to_json(result: FrameResult, *, timings: bool = False) -> dict[str, A
 def gap_to_json(gap: Gap) -> dict[str, Any]:
     """The gap as a dictionary."""
     return {"type": "gap", "schema": SCHEMA_VERSION, **asdict(gap)}
+
+
+def picture_to_json(picture: Picture) -> dict[str, Any]:
+    """The picture as a dictionary, its JPEG in base64."""
+    return {
+        "type": "frame",
+        "schema": SCHEMA_VERSION,
+        "source_id": picture.source_id,
+        "epoch": picture.epoch,
+        "seq": picture.seq,
+        "pts": picture.pts,
+        "time_base": [picture.time_base.numerator, picture.time_base.denominator],
+        "capture_time_ns": picture.capture_time_ns,
+        "clock": picture.clock,
+        "width": picture.width,
+        "height": picture.height,
+        "jpeg_width": picture.jpeg_width,
+        "jpeg_height": picture.jpeg_height,
+        "jpeg": base64.b64encode(picture.jpeg).decode(),
+    }
 
 
 def status_to_json(status: SourceStatus) -> dict[str, Any]:
@@ -130,6 +156,22 @@ def _panoptic(panoptic: PanopticMap, names: Sequence[str]) -> dict[str, Any]:
         "transform": [float(t.scale_x), float(t.scale_y), float(t.offset_x), float(t.offset_y)],
         "id_map": base64.b64encode(encode_id_map(panoptic.ids)).decode(),
         "segments": _segments(panoptic.segments, names),
+    }
+
+
+def _polygons(polygons: Polygons, names: Sequence[str]) -> dict[str, Any]:
+    t = polygons.transform
+    rings: dict[int, list[Any]] = {}
+    ends = np.cumsum(polygons.counts).tolist()
+    points = rounded(polygons.points, BOX_DECIMALS)
+    for id_, count, end in zip(polygons.ids.tolist(), polygons.counts.tolist(), ends, strict=True):
+        rings.setdefault(id_, []).append(points[end - count : end])
+    return {
+        "width": polygons.width,
+        "height": polygons.height,
+        "transform": [float(t.scale_x), float(t.scale_y), float(t.offset_x), float(t.offset_y)],
+        "tolerance": float(polygons.tolerance),
+        "segments": [{**row, "rings": rings.get(row["id"], [])} for row in _segments(polygons.segments, names)],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,22 +21,25 @@ from pipeline.messages import (
     Int64,
     Item,
     PanopticMap,
+    Picture,
+    Polygons,
     Segments,
     SourceStatus,
     Tracks,
 )
 from pipeline.wire.assemble import assemble
 from pipeline.wire.json_form import STATE_WORDS
-from pipeline.wire.json_schema import DetectionRow, PanopticObject, ResultObject, SegmentRow, TrackRow
+from pipeline.wire.json_schema import DetectionRow, PanopticObject, PolygonsObject, ResultObject, SegmentRow, TrackRow
 from pipeline.wire.limits import DEFAULT_LIMITS, Limits, check_area, check_count
+from pipeline.wire.picture import picture_of
 from pipeline.wire.records import gap_of, status_of
 from pipeline.wire.result import check_transform, timings_of, unpack_map
-from pipeline.wire.schema import GapRecord, StatusRecord, check_version
+from pipeline.wire.schema import FrameRecord, GapRecord, StatusRecord, check_version
 from pipeline.wire.tables import check_detections, check_segments, check_tracks
 
 STATES = {word: state for state, word in STATE_WORDS.items()}
 
-Read = TypeVar("Read", ResultObject, GapRecord, StatusRecord)
+Read = TypeVar("Read", ResultObject, GapRecord, StatusRecord, FrameRecord)
 
 
 def item_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> Item:
@@ -48,7 +51,9 @@ def item_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> Item:
         return gap_from_json(values)
     if kind == "status":
         return status_from_json(values, limits=limits)
-    raise WireError(f"type: {str(kind)[:80]!r}; an object whose type is result, gap or status is needed")
+    if kind == "frame":
+        return picture_from_json(values, limits=limits)
+    raise WireError(f"type: {str(kind)[:80]!r}; an object whose type is result, gap, status or frame is needed")
 
 
 def result_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> FrameResult:
@@ -65,6 +70,7 @@ def result_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> FrameRe
         track_ids=track_ids,
         tracks=_tracks(record.tracks, len(classes.names), len(detections), limits),
         panoptic=_panoptic(record.panoptic, len(classes.names), len(detections), limits),
+        polygons=_polygons(record.polygons, len(classes.names), len(detections), limits),
         gap_before=record.gap_before,
         timings=timings_of(record.timings, limits),
     )
@@ -78,6 +84,11 @@ def gap_from_json(values: Any) -> Gap:
 def status_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> SourceStatus:
     """The status. Raises `WireError`."""
     return status_of(_converted(values, StatusRecord), limits)
+
+
+def picture_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    """The picture. Raises `WireError`."""
+    return picture_of(_converted(values, FrameRecord), limits)
 
 
 def _detections(rows: tuple[DetectionRow, ...], classes: int, limits: Limits) -> tuple[Detections, Int64]:
@@ -107,7 +118,7 @@ def _tracks(rows: tuple[TrackRow, ...], classes: int, detections: int, limits: L
     return tracks
 
 
-def _segments(rows: tuple[SegmentRow, ...], classes: int, detections: int, limits: Limits) -> Segments:
+def _segments(rows: Sequence[SegmentRow], classes: int, detections: int, limits: Limits) -> Segments:
     check_count("segments", len(rows), limits.segments)
     segments = Segments(
         ids=_integers((row.id for row in rows), np.int32),
@@ -133,6 +144,25 @@ def _panoptic(part: PanopticObject | None, classes: int, detections: int, limits
     transform = check_transform(*part.transform)
     segments = _segments(part.segments, classes, detections, limits)
     return PanopticMap(unpack_map(part.width, part.height, coded, segments, limits), segments, transform)
+
+
+def _polygons(part: PolygonsObject | None, classes: int, detections: int, limits: Limits) -> Polygons | None:
+    if part is None:
+        return None
+    check_area("polygons", part.width, part.height, limits.picture_pixels)
+    rings = [(row.id, ring) for row in part.segments for ring in row.rings]
+    if any(len(ring) < 3 for _, ring in rings):
+        raise WireError("polygons: a ring of fewer than 3 points")
+    return Polygons(
+        segments=_segments(part.segments, classes, detections, limits),
+        width=part.width,
+        height=part.height,
+        transform=check_transform(*part.transform),
+        tolerance=part.tolerance,
+        ids=_integers((id_ for id_, _ in rings), np.int32),
+        counts=_integers((len(ring) for _, ring in rings), np.int32),
+        points=_floats((point for _, ring in rings for point in ring), 2),
+    )
 
 
 def _index(index: int | None) -> int:

@@ -71,6 +71,22 @@ class PanopticObject(Record, frozen=True, kw_only=True):
     segments: tuple[SegmentRow, ...]
 
 
+class RingedSegmentRow(SegmentRow, frozen=True, kw_only=True):
+    """One segment, and its outlines."""
+
+    rings: tuple[tuple[tuple[Number, Number], ...], ...]
+
+
+class PolygonsObject(Record, frozen=True, kw_only=True):
+    """Segments as outlines."""
+
+    width: Pixels
+    height: Pixels
+    transform: tuple[float, float, float, float]
+    tolerance: float
+    segments: tuple[RingedSegmentRow, ...]
+
+
 class ResultObject(Record, frozen=True, kw_only=True, tag_field="type", tag="result"):
     """A result as it stands in a line of JSON."""
 
@@ -92,4 +108,5 @@ class ResultObject(Record, frozen=True, kw_only=True, tag_field="type", tag="res
     detections: tuple[DetectionRow, ...] = ()
     tracks: tuple[TrackRow, ...] = ()
     panoptic: PanopticObject | None = None
+    polygons: PolygonsObject | None = None
     timings: TimingsPart | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any, cast
 
 import msgspec
@@ -59,7 +58,7 @@ def gap_of(record: GapRecord) -> Gap:
 
 def status_record(status: SourceStatus) -> StatusRecord:
     """The record of a status: the same fields."""
-    return msgspec.convert(asdict(status) | {"type": "status"}, StatusRecord)
+    return msgspec.convert(status, StatusRecord, from_attributes=True)
 
 
 def status_of(record: StatusRecord, limits: Limits) -> SourceStatus:

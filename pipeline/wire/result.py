@@ -16,12 +16,15 @@ from pipeline.messages import (
     FrameResult,
     Int64,
     PanopticMap,
+    PanopticRuns,
+    Polygons,
     Segments,
     Timings,
     Tracks,
     Transform,
 )
 from pipeline.wire.assemble import assemble
+from pipeline.wire.forms import pack_form, unpack_ids, unpack_polygons
 from pipeline.wire.idmap import UInt16, compress_runs, decompress_runs, expand_runs, runs_of
 from pipeline.wire.limits import DEFAULT_LIMITS, Limits, check_area, check_count
 from pipeline.wire.schema import ClassesPart, ModelPart, PanopticPart, ResultRecord, TimingsPart, pack, unpack
@@ -33,15 +36,17 @@ from pipeline.wire.tables import (
     unpack_segments,
     unpack_tracks,
 )
-from pipeline.wire.topics import ResultKind
+from pipeline.wire.topics import MASK_FORMS, MaskForm, ResultKind
 
 WITH_DETECTIONS = ("boxes", "tracks", "all")
 WITH_TRACKS = ("tracks", "all")
-WITH_PANOPTIC = ("masks", "all")
+WITH_PANOPTIC = ("masks", "all", *MASK_FORMS)
 
 
-def encode_result(result: FrameResult, kind: ResultKind = "all") -> bytes:
-    """The payload of one kind. `gap_before` is not part of it: it stands in the header, where the publisher puts it.
+def encode_result(result: FrameResult, kind: ResultKind | MaskForm = "all") -> bytes:
+    """The payload of one kind, or of the masks in another form.
+
+    `gap_before` is not part of it: it stands in the header, where the publisher puts it.
 
     Raises:
         ValueError: the id map holds an id that its segment table lacks.
@@ -59,47 +64,29 @@ def decode_result(data: bytes | memoryview, *, gap_before: int = 0, limits: Limi
     check_area("picture", record.width, record.height, limits.picture_pixels)
     classes = _classes_of(bytes(record.classes), limits)
     detections, track_ids = _detections_of(record, len(classes.names), limits)
+    panoptic, polygons = _masks_of(record, len(classes.names), len(detections), limits)
     return assemble(
         record,
         classes=classes,
         detections=detections,
         track_ids=track_ids,
         tracks=_tracks_of(record, len(classes.names), len(detections), limits),
-        panoptic=_panoptic_of(record, len(classes.names), len(detections), limits),
+        panoptic=panoptic,
+        polygons=polygons,
         gap_before=gap_before,
         timings=timings_of(record.timings, limits),
     )
 
 
-def select_kind(payload: bytes | memoryview, kind: ResultKind, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """The payload of `kind` cut from one of kind ``all``: the same bytes as coding that kind anew, coding nothing.
+def pack_panoptic(panoptic: PanopticMap, *, with_detection_index: bool, track_ids: Int64 | None = None) -> PanopticPart:
+    """The coded map and its table, with other tracks where they are given.
 
-    Raises:
-        WireError: `payload` is not a result of kind ``all``.
+    Raises `ValueError` if the map holds an id that the table lacks.
     """
-    record = unpack(payload, ResultRecord, limits)
-    if record.kind != "all":
-        raise WireError(f"a result of kind {record.kind!r} cannot be cut to {kind!r}; kind 'all' is needed")
-    detections, panoptic = record.detections, record.panoptic
-    if kind == "boxes" and detections is not None:
-        detections = msgspec.structs.replace(detections, track_id=None)
-    if kind == "masks" and panoptic is not None:
-        segments = msgspec.structs.replace(panoptic.segments, detection_index=None)
-        panoptic = msgspec.structs.replace(panoptic, segments=segments)
-    return pack(
-        msgspec.structs.replace(
-            record,
-            kind=kind,
-            detections=detections if kind in WITH_DETECTIONS else None,
-            tracks=record.tracks if kind in WITH_TRACKS else None,
-            panoptic=panoptic if kind in WITH_PANOPTIC else None,
-        )
-    )
-
-
-def pack_panoptic(panoptic: PanopticMap, *, with_detection_index: bool) -> PanopticPart:
-    """The coded map and its table. Raises `ValueError` if the map holds an id that the table lacks."""
-    lengths, values = runs_of(panoptic.ids)
+    if isinstance(panoptic, PanopticRuns):
+        lengths, values = panoptic.lengths, panoptic.values
+    else:
+        lengths, values = runs_of(panoptic.ids)
     unknown = _unknown_ids(values, panoptic.segments)
     if unknown:
         raise ValueError(f"PanopticMap.ids holds {unknown[:5]}, which its segment table {panoptic.segments!r} lacks")
@@ -109,7 +96,7 @@ def pack_panoptic(panoptic: PanopticMap, *, with_detection_index: bool) -> Panop
         height=panoptic.height,
         transform=(float(t.scale_x), float(t.scale_y), float(t.offset_x), float(t.offset_y)),
         id_map=memoryview(compress_runs(lengths, values)),
-        segments=pack_segments(panoptic.segments, with_detection_index=with_detection_index),
+        segments=pack_segments(panoptic.segments, with_detection_index=with_detection_index, track_ids=track_ids),
     )
 
 
@@ -138,7 +125,7 @@ def timings_of(part: TimingsPart | None, limits: Limits) -> Timings | None:
     return Timings(part.batch_size, part.wait_ms, part.stage_ms, part.latency_ms)
 
 
-def _record(result: FrameResult, kind: ResultKind) -> ResultRecord:
+def _record(result: FrameResult, kind: ResultKind | MaskForm) -> ResultRecord:
     panoptic = result.panoptic if kind in WITH_PANOPTIC else None
     return ResultRecord(
         kind=kind,
@@ -153,13 +140,13 @@ def _record(result: FrameResult, kind: ResultKind) -> ResultRecord:
         height=result.height,
         analysed=result.analysed,
         discontinuity=result.discontinuity,
-        classes=_classes_bytes(result.classes),
+        classes=classes_bytes(result.classes),
         model=ModelPart(name=result.model.name, version=result.model.version),
         detections=pack_detections(result.detections, result.track_ids if kind in WITH_TRACKS else None)
         if kind in WITH_DETECTIONS
         else None,
         tracks=pack_tracks(result.tracks) if kind in WITH_TRACKS else None,
-        panoptic=None if panoptic is None else pack_panoptic(panoptic, with_detection_index=kind == "all"),
+        panoptic=None if panoptic is None else _panoptic_part(panoptic, kind),
         timings=_timings_part(result.timings),
     )
 
@@ -176,25 +163,41 @@ def _tracks_of(record: ResultRecord, classes: int, detections: int, limits: Limi
     return unpack_tracks(record.tracks, classes=classes, detections=detections, limits=limits)
 
 
-def _panoptic_of(record: ResultRecord, classes: int, detections: int, limits: Limits) -> PanopticMap | None:
+def _panoptic_part(panoptic: PanopticMap, kind: ResultKind | MaskForm) -> PanopticPart:
+    if kind in MASK_FORMS:
+        return pack_form(panoptic, kind)
+    return pack_panoptic(panoptic, with_detection_index=kind == "all")
+
+
+def _masks_of(
+    record: ResultRecord, classes: int, detections: int, limits: Limits
+) -> tuple[PanopticMap | None, Polygons | None]:
+    """The map, or the polygons, whichever the record has."""
     part = record.panoptic
     if part is None:
-        return None
+        return None, None
     transform = check_transform(*part.transform)
     segments = unpack_segments(part.segments, classes=classes, detections=detections, limits=limits)
-    ids = unpack_map(part.width, part.height, part.id_map, segments, limits)
-    return PanopticMap(ids=ids, segments=segments, transform=transform)
+    polygons = unpack_polygons(part, segments, transform, limits)
+    if polygons is not None:
+        return None, polygons
+    if part.id_map is not None:
+        ids = unpack_map(part.width, part.height, part.id_map, segments, limits)
+    else:
+        ids = unpack_ids(part, segments, limits)
+    return PanopticMap(ids=ids, segments=segments, transform=transform), None
 
 
 def _unknown_ids(values: UInt16, segments: Segments) -> list[int]:
-    known = np.zeros(2**16, dtype=bool)
+    known = np.zeros(1 + max(int(values.max(initial=0)), int(segments.ids.max(initial=0))), dtype=bool)
     known[0] = True
     known[segments.ids] = True
     return [] if known[values].all() else [int(i) for i in np.unique(values[~known[values]])]
 
 
 @lru_cache(maxsize=64)
-def _classes_bytes(classes: Classes) -> msgspec.Raw:
+def classes_bytes(classes: Classes) -> msgspec.Raw:
+    """The label space as bytes, the same for every frame."""
     return msgspec.Raw(pack(ClassesPart(things=classes.things, stuff=classes.stuff)))
 
 

@@ -14,12 +14,12 @@ from msgspec import Meta
 
 from pipeline.errors import WireError
 from pipeline.wire.limits import Limits
-from pipeline.wire.topics import Kind, ResultKind
+from pipeline.wire.topics import Kind, MaskForm, ResultKind
 
 SCHEMA_VERSION = "1.0"
 MAJOR = SCHEMA_VERSION.partition(".")[0]
 
-MessageType = Literal["result", "gap", "status"]
+MessageType = Literal["result", "gap", "status", "frame"]
 
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Count64 = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -45,6 +45,7 @@ class Header(Record, frozen=True, kw_only=True):
     kind: Kind
     session: Annotated[int, Meta(ge=0)]  # of the publisher: 64 random bits, new at every start
     number: Annotated[int, Meta(ge=1, le=2**63 - 1)]  # within topic and session, without holes as sent
+    numbers: Count64 = 1  # that this message stands for, up to its own: a gap may stand for messages that were lost
     gap_before: Count = 0  # frames declared lost between the result before and this one
     publish_time_ns: Count64  # wall clock, handed to the socket
 
@@ -86,14 +87,36 @@ class SegmentTable(Record, frozen=True, kw_only=True):
     detection_index: memoryview | None = None  # <i4 [S]
 
 
+class CropTable(Record, frozen=True, kw_only=True):
+    """Masks within boxes of the map, one row a segment, and the run lengths of all of them."""
+
+    count: Count
+    box: memoryview  # <i4 [S, 4] left, top, width, height, pixels of the map
+    runs: memoryview  # <i4 [S] how many of the lengths are this segment's
+    lengths: memoryview  # zstd of four planes
+
+
+class PolygonTable(Record, frozen=True, kw_only=True):
+    """Outlines, one row a ring, and the points of all of them."""
+
+    count: Count
+    id: memoryview  # <i4 [R] of the segment
+    points: memoryview  # <i4 [R] how many of the points are this ring's
+    point: memoryview  # <f4 [P, 2] x, y in pixels of the source
+    tolerance: float  # pixels of the map
+
+
 class PanopticPart(Record, frozen=True, kw_only=True):
-    """An id map and its segment table."""
+    """A segment table and, in one of four forms, which pixels each segment has."""
 
     width: Pixels
     height: Pixels
     transform: tuple[float, float, float, float]  # scale_x, scale_y, offset_x, offset_y
-    id_map: memoryview
+    id_map: memoryview | None = None
     segments: SegmentTable
+    crops: CropTable | None = None
+    polygons: PolygonTable | None = None
+    coco: tuple[str, ...] | None = None  # one a segment
 
 
 class ClassesPart(Record, frozen=True, kw_only=True):
@@ -123,7 +146,7 @@ class ResultRecord(Record, frozen=True, kw_only=True, tag_field="type", tag="res
     """A result, of one kind."""
 
     schema: Version = msgspec.field(default_factory=lambda: SCHEMA_VERSION)
-    kind: ResultKind
+    kind: ResultKind | MaskForm
     source_id: SourceId
     epoch: Epoch
     seq: Count64
@@ -154,6 +177,24 @@ class GapRecord(Record, frozen=True, kw_only=True, tag_field="type", tag="gap"):
     reason: Word
 
 
+class FrameRecord(Record, frozen=True, kw_only=True, tag_field="type", tag="frame"):
+    """The picture of a frame."""
+
+    schema: Version = msgspec.field(default_factory=lambda: SCHEMA_VERSION)
+    source_id: SourceId
+    epoch: Epoch
+    seq: Count64
+    pts: Number64 | None = None
+    time_base: tuple[Count64, Epoch]
+    capture_time_ns: Number64
+    clock: Word
+    width: Pixels
+    height: Pixels
+    jpeg_width: Pixels
+    jpeg_height: Pixels
+    jpeg: memoryview
+
+
 class LatencyPart(Record, frozen=True, kw_only=True):
     """Milliseconds from arrival to hand-over."""
 
@@ -175,15 +216,19 @@ class StatusRecord(Record, frozen=True, kw_only=True, tag_field="type", tag="sta
     dropped: dict[Word, Count64] = {}
     in_flight: Count64 = 0
     undecoded: Count64 = 0
+    damaged: Count64 = 0
     width: Count = 0
     height: Count = 0
     codec: Word = ""
     frame_rate: float = 0.0
+    epochs: Count64 = 0
     reconnects: Count64 = 0
+    received_bytes: Count64 = 0
     last_frame_time_ns: Number64 = 0
     retry_in_seconds: float | None = None
     latency: LatencyPart | None = None
     expected_frames: Count64 | None = None
+    ledger_violations: Count64 = 0
 
 
 Part = TypeVar("Part", bound=msgspec.Struct)

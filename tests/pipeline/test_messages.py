@@ -129,7 +129,7 @@ def test_results_carry_track_ids_into_the_segment_table() -> None:
     )
     panoptic = PanopticMap(np.array([[1, 2], [3, 0]], np.uint16), segments, Transform())
     batch = Batch((frame,), detections=(detections(2),), panoptic=(panoptic,), tracks=(tracks,))
-    result = next(results_of(batch, classes=Classes(("person",), ("road",)), model=ModelInfo("m", "1")))
+    result = results_of(batch, classes=Classes(("person",), ("road",)), model=ModelInfo("m", "1"))[0]
     assert result.track_ids.tolist() == [NO_TRACK, 7]
     assert result.panoptic is not None
     assert result.panoptic.segments.track_ids.tolist() == [7, NO_TRACK, NO_TRACK]

@@ -22,6 +22,7 @@ from pipeline.messages import (
     Gap,
     ModelInfo,
     PanopticMap,
+    Picture,
     Segments,
     SourceStatus,
     Timings,
@@ -29,20 +30,25 @@ from pipeline.messages import (
     Transform,
 )
 from pipeline.wire import (
+    MASK_FORMS,
     RESULT_KINDS,
     Header,
     decode_gap,
     decode_header,
     decode_id_map,
+    decode_picture,
     decode_result,
     decode_status,
     encode_gap,
     encode_header,
+    encode_picture,
     encode_result,
     encode_status,
     result_from_json,
     result_to_json,
 )
+from pipeline.wire.coco import encode_coco
+from pipeline.wire.crops import encode_crops
 from tests.pipeline.wire.samples import same
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -99,6 +105,20 @@ RESULT = FrameResult(
 STATUS = SourceStatus(
     "door", "STREAMING", epoch=2, message="fine", captured=10, resulted=7, dropped={"late": 2}, in_flight=1
 )
+PICTURE = Picture(
+    source_id="door",
+    epoch=2,
+    seq=41,
+    pts=123_000,
+    time_base=Fraction(1, 90_000),
+    capture_time_ns=1_790_000_000_123_456_789,
+    clock="rtcp",
+    width=24,
+    height=16,
+    jpeg_width=6,
+    jpeg_height=4,
+    jpeg=(GOLDEN / "frame.jpg").read_bytes(),
+)
 GAP = Gap("door", 2, 42, 44, "backlog")
 HEADER = Header(
     type="result",
@@ -109,8 +129,12 @@ HEADER = Header(
     publish_time_ns=1_790_000_000_000_000_000,
 )
 
+# Which corners of a polygon are left out is OpenCV's choice; what was written once is read all the same.
+POLYGONS = {"result-masks.polygons": encode_result(RESULT, "masks.polygons")}
+FORMS = [form for form in MASK_FORMS if form != "masks.polygons"]
 WRITTEN: dict[str, bytes] = {
-    **{f"result-{kind}": encode_result(RESULT, kind) for kind in RESULT_KINDS},
+    **{f"result-{kind}": encode_result(RESULT, kind) for kind in (*RESULT_KINDS, *FORMS)},
+    "frame": encode_picture(PICTURE),
     "gap": encode_gap(GAP),
     "status": encode_status(STATUS),
     "header": encode_header(HEADER),
@@ -118,10 +142,12 @@ WRITTEN: dict[str, bytes] = {
 
 
 def unpacked(data: bytes) -> Any:
-    """The message's fields; the id map as its runs, since zstd may compress better one day and be no less right."""
+    """The message's fields; run lengths as they are, since zstd may compress better one day and be no less right."""
     fields = msgspec.msgpack.decode(data)
-    if "panoptic" in fields:
-        fields["panoptic"]["id_map"] = zstandard.ZstdDecompressor().decompress(fields["panoptic"]["id_map"])
+    panoptic = fields.get("panoptic", {})
+    for part, name in ((panoptic, "id_map"), (panoptic.get("crops", {}), "lengths")):
+        if name in part:
+            part[name] = zstandard.ZstdDecompressor().decompress(part[name])
     return fields
 
 
@@ -141,6 +167,15 @@ def test_what_was_written_is_read() -> None:
     assert same(decode_result(read["result-boxes"]).detections, RESULT.detections)
     assert same(decode_result(read["result-tracks"]).tracks, RESULT.tracks)
     assert same(decode_result(read["result-masks"]).panoptic.ids, RESULT.panoptic.ids)  # type: ignore[union-attr]
+    masks = decode_result(read["result-masks"])
+    for form in ("crops", "coco"):
+        assert same(decode_result(read[f"result-masks.{form}"]), masks)
+    assert decode_result(read["result-masks.half"]).panoptic.ids.tolist() == [[1, 3, 1], [2, 2, 2]]  # type: ignore[union-attr]
+    assert decode_result(read["result-masks.quarter"]).panoptic.ids.tolist() == [[3, 2]]  # type: ignore[union-attr]
+    polygons = decode_result(read["result-masks.polygons"]).polygons
+    assert polygons is not None
+    assert sorted(map(tuple, polygons.of(3)[0].tolist())) == [(8, 4), (8, 12), (16, 4), (16, 12)]
+    assert same(decode_picture(read["frame"]), PICTURE)
     assert decode_gap(read["gap"]) == GAP
     assert decode_status(read["status"]) == STATUS
     assert decode_header(read["header"]) == HEADER
@@ -162,9 +197,25 @@ def test_the_worked_example_of_the_specification_is_true() -> None:
     assert decode_id_map(coded, width=6, height=4).tolist() == IDS
 
 
+def test_the_forms_of_the_worked_example_are_true() -> None:
+    page = (Path(__file__).parents[3] / "pipeline" / "wire" / "README.md").read_text()
+    panoptic = RESULT.panoptic
+    assert panoptic is not None
+    rows = panoptic.segments.ids
+    assert all(f"`{text}`" in page for text in encode_coco(panoptic.ids, rows))
+    crops = encode_crops(panoptic.ids, rows)
+    boxes = " · ".join(" ".join(map(str, box)) for box in np.frombuffer(crops.box, "<i4").reshape(-1, 4).tolist())
+    runs = np.frombuffer(crops.runs, "<i4").tolist()
+    raw = zstandard.ZstdDecompressor().decompress(bytes(crops.lengths))[: sum(runs)]  # all are below 256
+    lengths = " · ".join(
+        " ".join(map(str, own)) for own in np.split(np.frombuffer(raw, np.uint8), np.cumsum(runs)[:-1])
+    )
+    assert f"`box` {boxes}; `runs` {' '.join(map(str, runs))}; lengths {lengths}" in page
+
+
 def write() -> None:
     """Write what is not there yet."""
-    files = {f"{name}.msgpack": data for name, data in WRITTEN.items()}
+    files = {f"{name}.msgpack": data for name, data in (WRITTEN | POLYGONS).items()}
     files["result.json"] = (json.dumps(result_to_json(RESULT)) + "\n").encode()
     for name, data in files.items():
         if not (GOLDEN / name).exists():

@@ -18,16 +18,19 @@ from pipeline.wire import (
     Header,
     decode_gap,
     decode_header,
+    decode_picture,
     decode_result,
     decode_status,
     encode_gap,
     encode_header,
+    encode_picture,
     encode_result,
     encode_status,
     parse_topic,
     select_kind,
 )
 from tests.pipeline.wire.samples import make_result, make_status
+from tests.pipeline.wire.test_picture import PICTURE
 
 Decoder = Callable[[bytes], Any]
 
@@ -38,6 +41,10 @@ TARGETS: dict[str, tuple[Decoder, bytes]] = {
     "result": (decode_result, encode_result(SMALL)),
     "boxes": (decode_result, encode_result(SMALL, "boxes")),
     "cut": (lambda data: select_kind(data, "masks"), encode_result(SMALL)),
+    "crops": (decode_result, encode_result(SMALL, "masks.crops")),
+    "polygons": (decode_result, encode_result(SMALL, "masks.polygons")),
+    "coco": (decode_result, encode_result(SMALL, "masks.coco")),
+    "frame": (decode_picture, encode_picture(PICTURE)),
     "gap": (decode_gap, encode_gap(Gap("door", 1, 3, 9, "late"))),
     "status": (decode_status, encode_status(make_status())),
     "header": (decode_header, encode_header(HEADER)),

@@ -14,6 +14,9 @@ from pipeline.errors import WireError
 from pipeline.messages import FrameResult, Gap, Latency
 from pipeline.wire import (
     Limits,
+    decode_result,
+    encode_result,
+    fill,
     gap_from_json,
     item_from_json,
     item_to_json,
@@ -87,10 +90,29 @@ def test_gaps_and_statuses() -> None:
         assert item_from_json(json.loads(json.dumps(item_to_json(item)))) == item
 
 
+def test_polygons_are_rings_in_the_rows_of_their_segments() -> None:
+    result = decode_result(encode_result(make_result(), "masks.polygons"))
+    shown = result_to_json(result, timings=True)
+    assert shown["panoptic"] is None
+    assert result.polygons is not None
+    rows = {row["id"]: row["rings"] for row in shown["polygons"]["segments"]}
+    for segment_id, rings in rows.items():
+        for ring, points in zip(rings, result.polygons.of(segment_id), strict=True):
+            assert np.allclose(ring, points, atol=0.006)
+    read = result_from_json(json.loads(json.dumps(shown)))
+    assert read.polygons is not None
+    assert read.polygons.counts.sum() == result.polygons.counts.sum()
+    assert np.array_equal(fill(read.polygons).ids, fill(result.polygons).ids)
+    shown["polygons"]["segments"][0]["rings"] = [[[0, 0], [1, 1]]]
+    with pytest.raises(WireError, match="fewer than 3 points"):
+        result_from_json(shown)
+    assert "polygons" not in result_to_json(make_result())
+
+
 def test_the_type_decides_how_an_object_is_read() -> None:
     assert same(item_from_json(item_to_json(empty_result())), empty_result())
     for other in (None, [], {}, {"type": "sound"}, {"type": ["result"]}):
-        with pytest.raises(WireError, match="type is result, gap or status"):
+        with pytest.raises(WireError, match="type is result, gap, status or frame"):
             item_from_json(other)
 
 

@@ -54,6 +54,7 @@ def test_a_gap_that_ends_before_it_starts_is_refused() -> None:
             expected_frames=300,
             frame_rate=29.97,
             codec="h264",
+            damaged=3,
         ),
     ],
 )

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from pipeline.errors import WireError
 from pipeline.messages import NO_TRACK, Classes, Detections, FrameResult, Segments, Tracks
 from pipeline.wire import RESULT_KINDS, Limits, ResultKind, decode_result, encode_result, select_kind
+from pipeline.wire.cut import UnreadResult
+from pipeline.wire.schema import ResultRecord
 from tests.pipeline.wire.samples import empty_result, make_result, same
 
 RESULTS = [make_result(), make_result(objects=0, segments=1), empty_result()]
@@ -52,6 +54,24 @@ def test_a_kind_cut_from_all_has_the_bytes_of_that_kind_coded(result: FrameResul
 def test_only_all_can_be_cut() -> None:
     with pytest.raises(WireError, match="'boxes' cannot be cut to 'masks'"):
         select_kind(encode_result(make_result(), "boxes"), "masks")
+
+
+def test_what_is_cut_unread_has_the_fields_of_a_result_in_their_order() -> None:
+    unread, read = msgspec.structs.fields(UnreadResult), msgspec.structs.fields(ResultRecord)
+    assert [(field.name, field.required) for field in unread] == [(field.name, field.required) for field in read]
+
+
+@pytest.mark.parametrize("kind", RESULT_KINDS)
+def test_what_is_nil_is_cut_like_what_is_left_out(kind: ResultKind) -> None:
+    whole = msgspec.msgpack.decode(encode_result(empty_result())) | {"detections": None, "panoptic": None}
+    assert same(decode_result(select_kind(msgspec.msgpack.encode(whole), kind)), cut(empty_result(), kind))
+
+
+def test_a_cut_refuses_another_version_and_what_is_no_result() -> None:
+    whole = msgspec.msgpack.decode(encode_result(make_result()))
+    for change, told in (({"schema": "2.0"}, "version '2.0'"), ({"type": "gap"}, "gap"), ({"kind": 7}, "kind")):
+        with pytest.raises(WireError, match=told):
+            select_kind(msgspec.msgpack.encode(whole | change), "tracks")
 
 
 @settings(max_examples=50, deadline=None)
