@@ -1,6 +1,8 @@
 """Reading what a pipeline publishes: `Subscriber`."""
 
+from pipeline.client.asynchronous import AsyncSubscriber
 from pipeline.client.missed import TopicCount
-from pipeline.client.subscriber import Subscriber, SubscriberStatistics
+from pipeline.client.statistics import GroupStatistics, SubscriberStatistics
+from pipeline.client.subscriber import Subscriber
 
-__all__ = ["Subscriber", "SubscriberStatistics", "TopicCount"]
+__all__ = ["AsyncSubscriber", "GroupStatistics", "Subscriber", "SubscriberStatistics", "TopicCount"]

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 from pipeline.errors import WireError
 from pipeline.messages import Item
-from pipeline.wire import Header, Limits, decode_gap, decode_header, decode_result, decode_status, parse_topic
+from pipeline.redis_replies import Oversized
+from pipeline.wire import (
+    Header,
+    Limits,
+    decode_gap,
+    decode_header,
+    decode_picture,
+    decode_result,
+    decode_status,
+    parse_topic,
+)
 
 PARTS = 3
 
@@ -16,6 +26,9 @@ def decode_message(parts: Sequence[bytes], *, limits: Limits) -> tuple[Header, I
     if len(parts) != PARTS:
         raise WireError(f"message of {len(parts)} parts; topic, header and payload are needed")
     topic, head, payload = parts
+    for part in (head, payload):
+        if isinstance(part, Oversized):
+            raise WireError(f"message of {part.size} bytes; at most {limits.message_bytes} are accepted")
     source_id, kind = parse_topic(topic)
     header = decode_header(head, limits=limits)
     if header.kind != kind:
@@ -31,4 +44,6 @@ def _content(header: Header, payload: bytes, limits: Limits) -> Item:
         return decode_result(payload, gap_before=header.gap_before, limits=limits)
     if header.type == "gap":
         return decode_gap(payload, limits=limits)
+    if header.type == "frame":
+        return decode_picture(payload, limits=limits)
     return decode_status(payload, limits=limits)

@@ -19,12 +19,12 @@ class TopicCount:
     session: int | None = None
     number: int = 0  # the last seen
 
-    def see(self, header: Header) -> None:
-        """Count one message by its header."""
+    def see(self, header: Header, *, counts_holes: bool = True) -> None:
+        """Count one message by its header; whether a hole in the numbers before it is what was missed."""
         if header.session != self.session:
             self.session = header.session
             self.sessions += 1
-        else:
-            self.missed += max(0, header.number - self.number - 1)
+        elif counts_holes:
+            self.missed += max(0, header.number - self.number - header.numbers)
         self.number = header.number
         self.received += 1

@@ -2,64 +2,37 @@
 
 from __future__ import annotations
 
-import math
-import socket as sockets
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
-import zmq
-
-from pipeline.client.connect_address import check_connect
 from pipeline.client.decode import decode_message
+from pipeline.client.holes import HoleFiller, Seen, is_hole, seen
+from pipeline.client.labels import of_labels
 from pipeline.client.missed import TopicCount
-from pipeline.client.topics import DISCOVERY_TOPIC, Request, parse_request
+from pipeline.client.statistics import SubscriberStatistics
+from pipeline.client.topics import parse_request
+from pipeline.client.transports import Options, open_transport
 from pipeline.errors import UsageError, WireError
 from pipeline.messages import FrameResult, Gap, Item
-from pipeline.wire import DEFAULT_LIMITS, Limits
-
-HEARTBEAT_MS = 1_000
-HEARTBEAT_TIMEOUT_MS = 3_000
-RECONNECT_FIRST_MS = 100
-RECONNECT_MAX_MS = 2_000
-MOST_SOURCES = 10_000  # that "*" follows: a publisher that makes up names must not fill memory
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriberStatistics:
-    """What arrived and what did not, by topic."""
-
-    topics: dict[str, TopicCount]
-    malformed: int  # messages that raised `WireError`
-
-    @property
-    def received(self) -> int:
-        """Messages that arrived."""
-        return sum(count.received for count in self.topics.values())
-
-    @property
-    def missed(self) -> int:
-        """Messages that were sent and did not arrive."""
-        return sum(count.missed for count in self.topics.values())
-
-    @property
-    def gap_frames(self) -> int:
-        """Frames that the publisher declared lost; once for each topic that told of them."""
-        return sum(count.gap_frames for count in self.topics.values())
+from pipeline.redis_address import DEFAULT_PREFIX, is_redis
+from pipeline.wire import DEFAULT_LIMITS, Header, Limits
+from pipeline.wire.topics import ASKED
 
 
 class Subscriber:
-    """Results from a publisher's ZeroMQ socket, as they come; reconnects by itself.
+    """Results from a publisher's ZeroMQ socket, or from Redis Streams, as they come; reconnects by itself.
 
     >>> with Subscriber("tcp://127.0.0.1:5560", topics=["door/all"]) as results:
     ...     for result in results:
     ...         print(result.seq, result.panoptic)
 
-    Iterating gives `FrameResult`; `items` gives gaps and statuses too. It ends when nothing came for
+    Iterating gives `FrameResult`; `items` gives gaps, statuses and pictures too. It ends when nothing came for
     `timeout_seconds`, or when `close` was called, from whichever thread. What its kind leaves out of a result is empty.
     """
 
@@ -70,48 +43,88 @@ class Subscriber:
         *,
         timeout_seconds: float | None = None,
         high_water_mark: int = 1_000,
+        labels: Collection[str] | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        server_key: str | Path | None = None,
+        key: str | Path | None = None,
+        start: str | None = None,
+        group: str | None = None,
+        consumer: str | None = None,
+        claim_after_seconds: float = 30.0,
+        dead_after: int = 5,
+        alarm: Callable[[str], None] | None = None,
+        prefix: str = DEFAULT_PREFIX,
+        redis: str | None = None,
     ) -> None:
         """Connect; the publisher need not be there yet.
 
         Args:
-            address: ``tcp://HOST:PORT`` or ``ipc://PATH``.
-            topics: ``SOURCE/KIND``, kind one of boxes, tracks, masks, all, status. ``SOURCE`` alone means its `all`,
-                ``SOURCE/`` every kind of it; ``*`` in place of a source means every source, found by its status.
+            address: ``tcp://HOST:PORT`` or ``ipc://PATH``; or ``redis://HOST/0``, ``rediss://``, ``unix://``, in which
+                ``${NAME}`` is taken from the environment; ``rediss://HOST/0?ssl_ca_certs=/PATH/ca.pem`` names an
+                authority of one's own.
+            topics: ``SOURCE/KIND``, kind one of boxes, tracks, masks, all, status, frame, or masks in another form:
+                masks.half, masks.quarter, masks.crops, masks.polygons, masks.coco. ``SOURCE`` alone means its `all`,
+                ``SOURCE/`` those five kinds of it; ``*`` in place of a source means every source, found by its status.
             timeout_seconds: without a message for so long, iterating ends. None: never.
             high_water_mark: messages kept here while nobody iterates; what comes beyond is missed, and counted.
+            labels: names of classes; of each result only what belongs to them stays. None: everything.
             limits: what is accepted of one message.
+            server_key: public key of a publisher that encrypts: 40 characters, or a file that holds it.
+            key: file of the secret key that such a publisher lets in ('everyframe keys make').
+            start: of Redis: ``now`` (the default), ``beginning``, or the id of an entry, ``EPOCH-PLACE``. With a group,
+                where it starts if there was none of that name; else it goes on where it stopped.
+            group: of Redis: share the work with all readers of that name. An entry counts as handled when the next
+                item is asked for; before that it comes again, to whoever is there. `missed` counts frames then.
+            consumer: this reader's name within the group; by default one of its own. With a name given, a reader that
+                starts again goes on at once with what it held; two must not use one name at a time.
+            claim_after_seconds: what another reader of the group has held for so long is taken over.
+            dead_after: what was delivered so often and not handled is put into the stream ``<stream>/dead``.
+            alarm: called with a text when trimming is about to reach what the group has not handled; a warning is
+                raised by default.
+            prefix: of the streams' names, as the publisher has it.
+            redis: of ZeroMQ: where Redis holds the same results. What ZeroMQ lost is taken from there, in its place.
 
         Raises:
-            UsageError: an address or topic that cannot be read.
+            UsageError: an address, topic or key that cannot be read.
         """
         names = [topics] if isinstance(topics, str) else list(topics)
         if not names:
             raise UsageError("topics: none given; name at least one, such as 'door/tracks' or '*/all'")
-        self._requests = tuple(parse_request(name) for name in names)
-        checked = check_connect(address)
+        requests = tuple(parse_request(name) for name in names)
         self._timeout_seconds = timeout_seconds
         self._limits = limits
+        self._labels = None if labels is None else frozenset([labels] if isinstance(labels, str) else labels)
         self._counts: defaultdict[str, TopicCount] = defaultdict(TopicCount)
         self._malformed = 0
-        self._followed: set[str] = set()  # sources that "*" has found
-        self._lock = threading.Lock()  # a ZeroMQ socket is used by one thread at a time
+        self._lock = threading.Lock()  # a transport is used by one thread at a time
         self._closed = threading.Event()
-        self._context = zmq.Context()
-        self._socket = _connected(self._context, checked, high_water_mark, limits)
-        self._woken, self._waker = sockets.socketpair()
-        self._poller = zmq.Poller()
-        self._poller.register(self._socket, zmq.POLLIN)
-        self._poller.register(self._woken.fileno(), zmq.POLLIN)
-        for prefix in _first_prefixes(self._requests):
-            self._socket.subscribe(prefix)
+        options = Options(
+            high_water_mark=high_water_mark,
+            limits=limits,
+            server_key=server_key,
+            key=key,
+            start=start,
+            group=group,
+            consumer=consumer,
+            claim_after_seconds=claim_after_seconds,
+            dead_after=dead_after,
+            alarm=alarm,
+            prefix=prefix,
+        )
+        if redis is not None and is_redis(address):
+            raise UsageError("redis: for a reader of ZeroMQ that loses messages; this one reads Redis itself")
+        self._filler = None if redis is None else HoleFiller(redis, prefix=prefix, limits=limits)
+        self._last: dict[bytes, Seen | None] = {}  # of each topic, where holes are filled
+        self._filling: Iterator[Item] = iter(())
+        self._fetched = 0
+        self._transport = open_transport(address, requests, options)
 
     def __iter__(self) -> Iterator[FrameResult]:
         """Results as they come; `gap_before` tells of frames lost before one. Raises `WireError`, see `receive`."""
         return (item for item in self.items() if isinstance(item, FrameResult))
 
     def items(self) -> Iterator[Item]:
-        """Results and gaps in order, and statuses where their topic was asked for. Raises `WireError`."""
+        """Results and gaps in order, statuses and pictures where they were asked for. Raises `WireError`."""
         while (item := self.receive(timeout_seconds=self._timeout_seconds)) is not None:
             yield item
 
@@ -120,13 +133,16 @@ class Subscriber:
 
         Raises:
             WireError: what came is not a message of a version read here. The next call goes on behind it.
+            UsageError: one of `labels` is not known to the publisher's model.
         """
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         with self._lock:
-            while (parts := self._next_parts(deadline)) is not None:
+            if not self._closed.is_set() and (fetched := next(self._filling, None)) is not None:
+                return self._chosen(fetched)
+            while not self._closed.is_set() and (parts := self._transport.receive(deadline)) is not None:
                 item = self._read(parts)
                 if item is not None:
-                    return item
+                    return self._chosen(item)
         return None
 
     @property
@@ -142,18 +158,27 @@ class Subscriber:
     def statistics(self) -> SubscriberStatistics:
         """Counts so far; whatever thread iterates."""
         topics = {topic: replace(count) for topic, count in list(self._counts.items())}
-        return SubscriberStatistics(topics=topics, malformed=self._malformed)
+        for topic, missed in self._transport.missed().items():
+            topics.setdefault(topic, TopicCount()).missed += missed
+        return SubscriberStatistics(
+            topics=topics,
+            malformed=self._malformed,
+            fetched=self._fetched,
+            group=self._transport.group(),
+            refused=self._transport.refused,
+            fault=self._transport.fault or ("" if self._filler is None else self._filler.fault),
+        )
 
     def close(self) -> None:
         """End the iteration, wherever it runs, and disconnect. Calling it twice does no harm."""
         if self._closed.is_set():
             return
         self._closed.set()
-        self._waker.send(b"\0")
+        self._transport.interrupt()
         with self._lock:  # whoever waited for a message has let go
-            self._context.destroy(linger=0)
-            self._woken.close()
-            self._waker.close()
+            self._transport.close()
+            if self._filler is not None:
+                self._filler.close()
 
     def __enter__(self) -> Self:
         return self
@@ -163,80 +188,43 @@ class Subscriber:
     ) -> None:
         self.close()
 
-    def _next_parts(self, deadline: float | None) -> list[bytes] | None:
-        """The parts of the next message; None at the deadline or after `close`."""
-        while not self._closed.is_set():
-            if cast(int, self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-                return self._socket.recv_multipart(zmq.NOBLOCK)
-            left_ms = None if deadline is None else math.ceil((deadline - time.monotonic()) * 1_000)
-            if left_ms is not None and left_ms <= 0:
-                return None
-            self._poller.poll(left_ms)
-        return None
+    def _chosen(self, item: Item) -> Item:
+        """The item, a result with only those classes that were asked for."""
+        return of_labels(item, self._labels) if self._labels is not None and isinstance(item, FrameResult) else item
 
     def _read(self, parts: Sequence[bytes]) -> Item | None:
         """Count and decode one message; None for one that only told of a source."""
         try:
             header, item = decode_message(parts, limits=self._limits)
-            if parts[0] == DISCOVERY_TOPIC and not self._discover(item.source_id):
+            if not self._transport.heard(parts[0], item.source_id):
                 return None
         except WireError:
             self._malformed += 1
+            self._transport.refuse()
             raise
-        count = self._counts[parts[0].decode().removesuffix("/")]
-        count.see(header)
+        topic = parts[0]
+        if self._filler is None:
+            return self._counted(topic, header, item)
+        before, after = self._last.get(topic), seen(header, item)
+        self._last[topic] = after or before
+        if before is None or after is None or not is_hole(before, after):
+            return self._counted(topic, header, item)
+        self._filling = self._filled(self._filler, topic, before, after, (header, item))
+        return next(self._filling)
+
+    def _filled(
+        self, filler: HoleFiller, topic: bytes, before: Seen, after: Seen, last: tuple[Header, Item]
+    ) -> Iterator[Item]:
+        """What was lost before a message, as far as Redis has it, and the message."""
+        for header, item in filler.fetch(topic, before, after):
+            self._fetched += 1
+            yield self._counted(topic, header, item)
+        yield self._counted(topic, *last)
+
+    def _counted(self, topic: bytes, header: Header, item: Item) -> Item:
+        count = self._counts[topic.decode().removesuffix("/").replace(f"{ASKED}/", "/")]
+        count.see(header, counts_holes=self._transport.counts_holes)
         if isinstance(item, Gap):
             count.gaps += 1
             count.gap_frames += item.count
         return item
-
-    def _discover(self, source_id: str) -> bool:
-        """Follow a source that a status told of; whether that status was itself asked for."""
-        asked_for = False
-        for request in self._requests:
-            if request.source_id is not None or request.kind is None:
-                continue
-            if request.kind == "status":
-                asked_for = True
-            elif source_id not in self._followed:
-                self._socket.subscribe(request.prefix(source_id))
-        self._followed.add(source_id)
-        if len(self._followed) > MOST_SOURCES:
-            raise WireError(f"more than {MOST_SOURCES} sources announced; name the ones to follow instead of '*'")
-        return asked_for
-
-
-def _first_prefixes(requests: Sequence[Request]) -> set[bytes]:
-    """What to subscribe to before any source is known."""
-    prefixes = set()
-    for request in requests:
-        if request.source_id is not None:
-            prefixes.add(request.prefix(request.source_id))
-        else:
-            prefixes.add(b"" if request.kind is None else DISCOVERY_TOPIC)
-    return prefixes
-
-
-def _connected(
-    context: zmq.Context[zmq.Socket[bytes]], address: str, high_water_mark: int, limits: Limits
-) -> zmq.Socket[bytes]:
-    socket = context.socket(zmq.SUB)
-    options = {
-        zmq.RCVHWM: high_water_mark,
-        zmq.LINGER: 0,
-        zmq.MAXMSGSIZE: limits.message_bytes,
-        zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
-        zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_TIMEOUT_MS,
-        zmq.HEARTBEAT_TTL: HEARTBEAT_TIMEOUT_MS,
-        zmq.RECONNECT_IVL: RECONNECT_FIRST_MS,
-        zmq.RECONNECT_IVL_MAX: RECONNECT_MAX_MS,
-        zmq.IPV6: int("[" in address),
-    }
-    for option, value in options.items():
-        socket.setsockopt(option, value)
-    try:
-        socket.connect(address)
-    except zmq.ZMQError as exc:
-        context.destroy(linger=0)
-        raise UsageError(f"{address} cannot be subscribed at: {exc}") from exc
-    return socket

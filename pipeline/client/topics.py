@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.address import check_source_id
 from pipeline.errors import AddressError, UsageError
-from pipeline.wire import EVERY_SOURCE, KINDS, Kind, topic_of
+from pipeline.wire import EVERY_KIND, EVERY_SOURCE, Kind, topic_of
 
 ANY_SOURCE = "*"
 
@@ -37,8 +37,8 @@ def parse_request(text: str) -> Request:
         raise UsageError(f"topic {text!r}: {exc}; '*' stands for every source") from exc
     if not kind:
         return Request(source_id, None if slash else "all")
-    if kind not in KINDS:
-        raise UsageError(f"topic {text!r}: kind {kind!r} is unknown; one of {', '.join(KINDS)} is needed")
+    if kind not in EVERY_KIND:
+        raise UsageError(f"topic {text!r}: kind {kind!r} is unknown; one of {', '.join(EVERY_KIND)} is needed")
     return Request(source_id, kind)
 
 

@@ -1,4 +1,4 @@
-"""Places results go: ZeroMQ, JSON lines, an annotated video."""
+"""Places results go: ZeroMQ, JSON lines, other people's schemas, an annotated video."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stages.publish.export import ExportSink as ExportSink
     from stages.publish.jsonl import JsonLinesSink as JsonLinesSink
     from stages.publish.video import AnnotatedVideoSink as AnnotatedVideoSink
 
-_HOMES = {"JsonLinesSink": "stages.publish.jsonl", "AnnotatedVideoSink": "stages.publish.video"}
+_HOMES = {
+    "JsonLinesSink": "stages.publish.jsonl",
+    "ExportSink": "stages.publish.export",
+    "AnnotatedVideoSink": "stages.publish.video",
+}
 
 __all__ = sorted(_HOMES)
 

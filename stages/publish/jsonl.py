@@ -25,8 +25,9 @@ from pipeline.wire import item_to_json
 class LineFile:
     """A file of JSON lines, each written at once. Raises `SinkError` naming the file."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, option: str = "--output") -> None:
+        """`option` chooses the place; what the message of a disk that is full names."""
+        self.path, self._option = path, option
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("wb", buffering=0)
@@ -54,7 +55,8 @@ class LineFile:
         self._file.close()
 
     def _error(self, exc: OSError) -> SinkError:
-        return SinkError(f"{self.path}: cannot be written: {exc.strerror}; free or choose another place with --output")
+        mend = f"free or choose another place with {self._option}"
+        return SinkError(f"{self.path}: cannot be written: {exc.strerror}; {mend}")
 
 
 class JsonLinesSink:

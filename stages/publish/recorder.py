@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.errors import SinkError
 from pipeline.messages import FrameResult, UInt8
+from stages.publish.until_full import UntilFull
 
 FINEST: Final = 90_000  # ticks a second; finer source clocks are rounded to this
 NOMINAL_RATE: Final = 30  # for x264's level and rate control; times are the source's own
@@ -66,8 +67,12 @@ class VideoRecorder:
         self._duration = 0
         self._closed = False
         try:
+            self._file = UntilFull(self.path)
+        except OSError as exc:
+            raise self._error(exc) from exc
+        try:
             self._container = av.open(
-                self.path, "w", format="mp4", options={"movflags": MOVFLAGS, "flush_packets": "1"}
+                self._file, "w", format="mp4", options={"movflags": MOVFLAGS, "flush_packets": "1"}
             )
             self._stream = self._container.add_stream("libx264", rate=NOMINAL_RATE, options=dict(QUALITY))
             context = self._stream.codec_context
@@ -77,6 +82,7 @@ class VideoRecorder:
             context.colorspace = context.color_primaries = context.color_trc = 1 if self._matrix == "ITU709" else 6
             self._container.start_encoding()
         except (av.FFmpegError, OSError) as exc:
+            self._file.close()
             raise self._error(exc) from exc
 
     def write(self, rgb: UInt8, *, tick: int, duration: int) -> None:
@@ -94,6 +100,7 @@ class VideoRecorder:
             for packet in self._stream.encode(frame):
                 packet.duration = self._duration  # of the last packet: the encoder would put the nominal rate
                 self._container.mux(packet)
+                self._file.is_whole()  # a fragment is written by the packet that ends it, all at once
         except (av.FFmpegError, OSError) as exc:
             self._abandon()
             raise self._error(exc) from exc
@@ -104,7 +111,9 @@ class VideoRecorder:
         try:
             self._container.close()
         except (av.FFmpegError, OSError):
-            return  # the trailer did not fit either; the fragments before it do not need it
+            return  # the fragments before it do not need the trailer
+        finally:
+            self._file.close()
 
     def close(self) -> None:
         """Write what the encoder holds and the index. Calling it twice does no harm."""
@@ -116,6 +125,8 @@ class VideoRecorder:
             self._container.close()
         except (av.FFmpegError, OSError) as exc:
             raise self._error(exc) from exc
+        finally:
+            self._file.close()
 
     def _error(self, exc: Exception) -> SinkError:
         reason = getattr(exc, "strerror", None) or exc

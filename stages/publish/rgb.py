@@ -12,10 +12,13 @@ AV_MATRIX: Final = {"bt601": "ITU601", "bt709": "ITU709"}
 AV_RANGE: Final = {"limited": "MPEG", "full": "JPEG"}
 
 
-def rgb_of(surface: Surface) -> UInt8:
-    """The surface as RGB [H, W, 3], by its own matrix and range; the caller may write into it."""
+def rgb_of(surface: Surface, *, size: tuple[int, int] | None = None) -> UInt8:
+    """The surface as RGB [H, W, 3], by its own matrix and range; the caller may write into it.
+
+    `size` (width, height) has it scaled on the way.
+    """
     if surface.format == "rgb24":
-        return surface.planes[0].copy()
+        return surface.planes[0].copy() if size is None else _scaled(surface.planes[0], size)
     import av
 
     frame = av.VideoFrame(surface.width, surface.height, surface.format)
@@ -23,7 +26,10 @@ def rgb_of(surface: Surface) -> UInt8:
         rows = pixels.reshape(pixels.shape[0], -1)  # NV12 interleaves U and V along a row
         padded = np.frombuffer(cast(Any, plane), dtype=np.uint8).reshape(-1, plane.line_size)
         padded[: rows.shape[0], : rows.shape[1]] = rows
+    width, height = size or (surface.width, surface.height)
     converted = frame.reformat(
+        width=width,
+        height=height,
         format="rgb24",
         src_colorspace=AV_MATRIX[surface.matrix],
         dst_colorspace=AV_MATRIX[surface.matrix],
@@ -32,3 +38,9 @@ def rgb_of(surface: Surface) -> UInt8:
         threads=1,
     )
     return np.ascontiguousarray(converted.to_ndarray())
+
+
+def _scaled(rgb: UInt8, size: tuple[int, int]) -> UInt8:
+    import cv2
+
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

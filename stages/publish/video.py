@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Final, Literal
 
@@ -59,14 +60,17 @@ class AnnotatedVideoSink:
         self._path, self._several = Path(path), several
         self._videos: dict[str, SourceVideo] = {}
         self._lost: dict[str, list[Gap]] = {}
+        self._finished: Counter[str] = Counter()  # videos of sources that were removed
         self._failed: dict[str, SinkError] = {}  # sources whose file could not be opened
         if self._path.suffix.lower() not in (".mp4", ".m4v", ".mov"):
             raise SinkError(f"{path}: --annotate writes MP4; a name that ends in .mp4 is needed")
         _check_place(self._path)
 
     def path_of(self, source_id: str) -> Path:
-        """Where the video of a source goes."""
-        return self._path.with_stem(f"{self._path.stem}-{source_id}") if self._several else self._path
+        """Where the video of a source goes; of one that was removed and came again, behind its earlier ones."""
+        path = self._path.with_stem(f"{self._path.stem}-{source_id}") if self._several else self._path
+        before = self._finished[source_id]
+        return path.with_stem(f"{path.stem}-{before + 1}") if before else path
 
     def write(self, item: FrameResult | Gap | SourceStatus, surface: Surface | None = None) -> None:
         """Draw a result over its picture, `surface`. Raises `SinkError`."""
@@ -75,13 +79,24 @@ class AnnotatedVideoSink:
         elif isinstance(item, FrameResult) and surface is not None:
             video = self._videos.get(item.source_id) or self._open(item)
             video.write(item, surface, _told(self._lost.pop(item.source_id, [])))
+        elif isinstance(item, SourceStatus) and item.state == "REMOVED":
+            self._finish(item.source_id)
+
+    def _finish(self, source_id: str) -> None:
+        """A source is gone: so is its file. Raises `SinkError`."""
+        self._lost.pop(source_id, None)
+        self._failed.pop(source_id, None)
+        video = self._videos.pop(source_id, None)
+        if video is not None:
+            self._finished[source_id] += 1
+            video.close()
 
     def _open(self, first: FrameResult) -> SourceVideo:
         source_id = first.source_id
         if source_id in self._failed:
             raise self._failed[source_id]  # to start an encoder for every frame would cost more than the run
         try:
-            if self._videos and not self._several:
+            if not self._several and {*self._videos, *self._finished} - {source_id}:
                 raise SinkError(f"{self._path}: one file cannot hold two sources, {source_id!r} beside another")
             self._videos[source_id] = SourceVideo(self.path_of(source_id), first)
         except SinkError as exc:

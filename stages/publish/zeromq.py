@@ -9,36 +9,49 @@ from __future__ import annotations
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Self, cast
 
 import zmq
 
-from pipeline.errors import SinkError
-from pipeline.messages import FrameResult, Gap, SourceStatus, Surface
+from pipeline.config import FrameConfig
+from pipeline.errors import InUse, SinkError
+from pipeline.messages import Frame, FrameResult, Gap, SourceStatus, Surface
 from pipeline.wire import (
     EVERY_SOURCE,
+    MASK_FORMS,
     RESULT_KINDS,
     Header,
     Kind,
+    MaskForm,
     ResultKind,
+    decode_result,
     encode_gap,
     encode_header,
+    encode_picture,
     encode_result,
     encode_status,
     select_kind,
     topic_of,
 )
 from pipeline.wire.schema import MessageType
+from stages.publish.ahead import PolygonsAhead
 from stages.publish.bind_address import check_bind
+from stages.publish.curve import Curve, Gate
+from stages.publish.patience import once_free
+from stages.publish.pictures import Pictures
 from stages.publish.subscriptions import Subscriptions
 
 LINGER_MS = 500
 HEARTBEAT_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 3_000
 LARGEST_SUBSCRIPTION_BYTES = 1_024
+# As plain numbers: the arithmetic of Python's enums takes longer than asking the socket.
+_EVENTS, _POLLIN = zmq.EVENTS, int(zmq.POLLIN)
+_NOBLOCK, _SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +64,11 @@ class PublisherStatistics:
     coded: int  # payloads made because a kind was subscribed
     sent: dict[Kind, int]  # messages handed to the socket
     sent_bytes: int
+    refused: int = 0  # connections that were not let in
 
 
 class ZeroMQPublisher:
-    """An XPUB socket on this machine, usable from one thread; a `Sink`.
+    """An XPUB socket, usable from one thread; a `Sink`.
 
     Every result and gap takes the next number of its source in all four kinds' topics, subscribed or not, so that a
     reader that was cut off for a while finds a hole of the right size.
@@ -69,6 +83,8 @@ class ZeroMQPublisher:
         *,
         session: int | None = None,
         high_water_mark: int = 1_000,
+        curve: Curve | None = None,
+        frame: FrameConfig | None = None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """Bind the socket; port 0 or ``*`` takes a free one, which `address` tells.
@@ -76,20 +92,29 @@ class ZeroMQPublisher:
         Args:
             session: what numbers count within; a random 64-bit number unless given.
             high_water_mark: messages kept for a reader that does not keep up.
+            frame: pictures that are offered to those who subscribe to the kind `frame`; None: there are none.
+            curve: encrypt, and let in only those whom it allows; None: neither, and on this machine only.
 
         Raises:
-            ConfigError: `bind` is malformed, or not on this machine only.
-            SinkError: the address is in use or cannot be had.
+            ConfigError: `bind` is malformed, or can be reached from other machines without `curve`.
+            SinkError: the address is in use, and stays so for some seconds, or cannot be had.
         """
         self._session = secrets.randbits(64) if session is None else session
         self._now_ns = now_ns
-        self._subscriptions = Subscriptions()
+        self._subscriptions, self._polygons = Subscriptions(), PolygonsAhead()
         self._numbers: defaultdict[bytes, int] = defaultdict(int)  # of results and gaps by source, of statuses by topic
         self._statuses: dict[str, bytes] = {}  # the last of each source
         self._due = self._coded = self._sent_bytes = 0
         self._sent: defaultdict[Kind, int] = defaultdict(int)
+        self._pictures = None if frame is None else Pictures(frame)
+        address = check_bind(bind, guarded=curve is not None)
         self._context = zmq.Context()
-        self._socket = _bound(self._context, check_bind(bind), high_water_mark)
+        self._gate = None if curve is None else Gate(self._context, curve)
+        try:
+            self._socket = once_free(lambda: _bound(self._context, address, high_water_mark, self._gate))
+        except SinkError:
+            self.close()
+            raise
 
     @property
     def address(self) -> str:
@@ -106,12 +131,12 @@ class ZeroMQPublisher:
         """To wait on together with other sockets (`zmq.POLLIN`: somebody subscribed, call `poll`), for nothing else."""
         return self._socket
 
-    def publish_result(self, source_id: str, payload: bytes | FrameResult, *, gap_before: int = 0) -> None:
-        """Send a result in every kind that somebody gets.
+    def publish_result(self, source_id: str, payload: bytes | FrameResult, *, gap_before: int = 0) -> int:
+        """Send a result in every kind that somebody gets; its number, whether or not somebody does.
 
         Args:
             payload: the coded result of kind ``all``, forwarded as it is and cut for the other kinds; or the result
-                itself, coded once for each kind wanted.
+                itself, coded once for each kind wanted. Masks in other forms are coded only where they are asked for.
             gap_before: frames declared lost between the source's result before and this one.
 
         Raises:
@@ -120,20 +145,38 @@ class ZeroMQPublisher:
         self.poll()
         number = self._next_number(source_id.encode())
         self._due += 1
-        for kind in self._wanted(source_id):
-            coded = self._coded_as(payload, kind)
+        kinds, forms = self._wanted(source_id)
+        for kind in kinds:
             header = self._header("result", kind, number, gap_before)
-            self._send(topic_of(source_id, kind), kind, header, coded)
+            self._send(topic_of(source_id, kind), kind, header, self._coded_as(payload, kind))
+        for form, data in self._in_forms(payload, forms) if forms else ():
+            self._send(topic_of(source_id, form), form, self._header("result", form, number, gap_before), data)
+        return number
 
-    def publish_gap(self, gap: Gap) -> None:
-        """Send a gap, at its place, in every kind's stream."""
+    def publish_gap(self, gap: Gap) -> int:
+        """Send a gap, at its place, in every kind's stream; its number."""
         self.poll()
         number = self._next_number(gap.source_id.encode())
         self._due += 1
-        wanted = self._wanted(gap.source_id)
-        coded = encode_gap(gap) if wanted else b""
-        for kind in wanted:
+        kinds, forms = self._wanted(gap.source_id)
+        coded = encode_gap(gap) if kinds or forms else b""
+        for kind in (*kinds, *forms):
             self._send(topic_of(gap.source_id, kind), kind, self._header("gap", kind, number, 0), coded)
+        return number
+
+    def wants_picture(self, source_id: str) -> bool:
+        """Whether somebody subscribed to this source's pictures, and one is due."""
+        if self._pictures is None or "frame" not in self._subscriptions.wanted(source_id):
+            return False
+        return self._pictures.is_due(source_id)
+
+    def publish_picture(self, frame: Frame) -> None:
+        """Send the picture of a frame, numbered within its own topic. Raises `SinkError` where it cannot be coded."""
+        if self._pictures is not None:
+            topic = topic_of(frame.source_id, "frame")
+            payload = encode_picture(self._pictures.make(frame))
+            self._coded += 1
+            self._send(topic, "frame", self._header("frame", "frame", self._next_number(topic), 0), payload)
 
     def publish_status(self, status: SourceStatus) -> None:
         """Send a status, and keep it for those who subscribe later."""
@@ -145,12 +188,15 @@ class ZeroMQPublisher:
                 self._send_status(topic, coded)
         if status.state == "REMOVED":
             del self._statuses[status.source_id]
+            if self._pictures is not None:
+                self._pictures.forget(status.source_id)
 
     def poll(self) -> None:
         """Take what was subscribed since, and send the last statuses to those who just came; does not wait."""
         came = self._subscribed()
         if not came:
             return
+        self._polygons.hear(came)
         for source_id, coded in self._statuses.items():
             for topic in _status_topics(source_id):
                 if any(topic.startswith(prefix) for prefix in came):
@@ -174,10 +220,22 @@ class ZeroMQPublisher:
             coded=self._coded,
             sent=dict(self._sent),
             sent_bytes=self._sent_bytes,
+            refused=self.refused,
         )
+
+    @property
+    def refused(self) -> int:
+        """Connections so far that were not let in."""
+        return 0 if self._gate is None else self._gate.refused
+
+    def complaints(self) -> list[str]:
+        """What people should be told since the last call, such as whose key was refused; seldom anything."""
+        return [] if self._gate is None else self._gate.complaints()
 
     def close(self) -> None:
         """Give what is queued half a second to leave, then close. Calling it twice does no harm."""
+        if self._gate is not None:
+            self._gate.close()
         self._context.destroy(linger=LINGER_MS)
 
     def __enter__(self) -> Self:
@@ -192,7 +250,7 @@ class ZeroMQPublisher:
         """The prefixes subscribed since the last call."""
         came = []
         try:
-            while cast(int, self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            while cast(int, self._socket.getsockopt(_EVENTS)) & _POLLIN:
                 prefix = self._subscriptions.apply(self._socket.recv(zmq.NOBLOCK))
                 if prefix is not None:
                     came.append(prefix)
@@ -200,15 +258,22 @@ class ZeroMQPublisher:
             raise _failure(exc) from exc
         return came
 
-    def _wanted(self, source_id: str) -> list[ResultKind]:
-        wanted = self._subscriptions.wanted(source_id)
-        return [kind for kind in RESULT_KINDS if kind in wanted] if wanted else []
+    def _wanted(self, source_id: str) -> tuple[tuple[ResultKind, ...], tuple[MaskForm, ...]]:
+        return _in_order(self._subscriptions.wanted(source_id))
 
     def _coded_as(self, payload: bytes | FrameResult, kind: ResultKind) -> bytes:
         if isinstance(payload, bytes) and kind == "all":
             return payload
         self._coded += 1
         return select_kind(payload, kind) if isinstance(payload, bytes) else encode_result(payload, kind)
+
+    def _in_forms(self, payload: bytes | FrameResult, forms: Sequence[MaskForm]) -> Iterator[tuple[MaskForm, bytes]]:
+        """The masks in the forms that were asked for; the map is decoded once for all of them."""
+        if forms:
+            result = decode_result(payload) if isinstance(payload, bytes) else payload
+            for form in forms:
+                self._coded += 1
+                yield form, encode_result(result, form)
 
     def _next_number(self, stream: bytes) -> int:
         self._numbers[stream] += 1
@@ -231,11 +296,19 @@ class ZeroMQPublisher:
 
     def _send(self, topic: bytes, kind: Kind, header: bytes, payload: bytes) -> None:
         try:
-            self._socket.send_multipart((topic, header, payload), flags=zmq.NOBLOCK)
+            self._socket.send(topic, _NOBLOCK | _SNDMORE)
+            self._socket.send(header, _NOBLOCK | _SNDMORE)
+            self._socket.send(payload, _NOBLOCK)
         except zmq.ZMQError as exc:
             raise _failure(exc) from exc
         self._sent[kind] += 1
         self._sent_bytes += len(topic) + len(header) + len(payload)
+
+
+@lru_cache(maxsize=1024)
+def _in_order(wanted: frozenset[Kind]) -> tuple[tuple[ResultKind, ...], tuple[MaskForm, ...]]:
+    """The kinds of results among those wanted, and the forms of masks."""
+    return tuple(kind for kind in RESULT_KINDS if kind in wanted), tuple(f for f in MASK_FORMS if f in wanted)
 
 
 def _status_topics(source_id: str) -> tuple[bytes, bytes]:
@@ -243,7 +316,9 @@ def _status_topics(source_id: str) -> tuple[bytes, bytes]:
     return topic_of(EVERY_SOURCE, "status"), topic_of(source_id, "status")
 
 
-def _bound(context: zmq.Context[zmq.Socket[bytes]], address: str, high_water_mark: int) -> zmq.Socket[bytes]:
+def _bound(
+    context: zmq.Context[zmq.Socket[bytes]], address: str, high_water_mark: int, gate: Gate | None
+) -> zmq.Socket[bytes]:
     socket = context.socket(zmq.XPUB)
     options = {
         zmq.XPUB_VERBOSE: 1,  # a second subscriber of a topic is told of too: it gets the last status
@@ -257,10 +332,12 @@ def _bound(context: zmq.Context[zmq.Socket[bytes]], address: str, high_water_mar
     }
     for option, value in options.items():
         socket.setsockopt(option, value)
+    if gate is not None:
+        gate.guard(socket)
     try:
         socket.bind(address)
     except zmq.ZMQError as exc:
-        context.destroy(linger=0)
+        socket.close(linger=0)
         raise _refusal(address, exc) from exc
     return socket
 
@@ -273,7 +350,7 @@ def _failure(exc: zmq.ZMQError) -> SinkError:
 
 def _refusal(address: str, exc: zmq.ZMQError) -> SinkError:
     if exc.errno == zmq.EADDRINUSE:
-        return SinkError(
+        return InUse(
             f"{address} is in use, perhaps by another everyframe; stop that one, or publish elsewhere "
             "(publish.bind; port 0 takes a free one)"
         )

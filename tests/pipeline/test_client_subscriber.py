@@ -19,7 +19,7 @@ import zmq
 from pipeline.client import Subscriber
 from pipeline.errors import WireError
 from pipeline.messages import FrameResult, Gap, SourceStatus
-from pipeline.wire import Header, encode_gap, encode_header, encode_result, encode_status, topic_of
+from pipeline.wire import RESULT_KINDS, Header, encode_gap, encode_header, encode_result, encode_status, topic_of
 from stages.publish.zeromq import ZeroMQPublisher
 from tests.pipeline.wire.samples import make_result, make_status, same
 
@@ -193,6 +193,34 @@ def test_a_star_may_ask_for_statuses_themselves(publisher: ZeroMQPublisher, conn
     assert [item_of(subscriber) for _ in range(2)] == [make_status("door"), make_status("yard")]
 
 
+def test_every_kind_of_every_source_is_what_their_names_bring(publisher: ZeroMQPublisher, connect: Connect) -> None:
+    """Not everything there is: what others asked for stays with them."""
+    publisher.publish_status(make_status("door"))
+    subscriber = connect("*/")
+    other = connect("door/masks.half")
+    assert subscriber.receive(timeout_seconds=0.2) is None
+    await_subscriptions(publisher, 1)
+    publisher.publish_result("door", RESULT)
+    assert isinstance(item_of(subscriber), SourceStatus)  # that of door/status/, which its prefix brings
+    got = [item_of(subscriber) for _ in RESULT_KINDS]
+    assert subscriber.receive(timeout_seconds=0.2) is None
+    assert all(isinstance(item, FrameResult) for item in [*got, item_of(other)])
+    assert set(subscriber.statistics().topics) == {"door/status", *(f"door/{kind}" for kind in RESULT_KINDS)}
+    assert set(other.statistics().topics) == {"door/masks.half"}
+
+
+def test_a_form_of_masks_is_read_by_its_name(publisher: ZeroMQPublisher, connect: Connect) -> None:
+    half, polygons = connect("door/masks.half"), connect("door/masks.polygons")
+    publisher.publish_result("door", encode_result(RESULT))
+    smaller, outlined = item_of(half), item_of(polygons)
+    assert isinstance(smaller, FrameResult)
+    assert isinstance(outlined, FrameResult)
+    assert smaller.panoptic is not None
+    assert RESULT.panoptic is not None
+    assert smaller.panoptic.ids.shape == tuple(n // 2 for n in RESULT.panoptic.ids.shape)
+    assert outlined.polygons is not None
+
+
 def test_waiting_ends_in_time() -> None:
     with Subscriber("tcp://127.0.0.1:9", ["door"], timeout_seconds=0.05) as subscriber:
         begin = time.monotonic()
@@ -278,3 +306,28 @@ def test_a_message_of_another_make_raises_and_the_next_is_read(parts: list[bytes
             assert item_of(subscriber) == Gap("door", 1, 0, 0, "late")
             assert subscriber.statistics().malformed == 1
             assert subscriber.statistics().received == 1
+
+
+# Longer than any time-out of ZMTP's heartbeats, with the queue full, and then a look: libzmq's clock is the real one.
+SLEEPER = """
+import sys, time
+from pipeline.client import Subscriber
+with Subscriber(sys.argv[1], "door/all", high_water_mark=16) as subscriber:
+    for _ in range(2):
+        assert subscriber.receive() is not None
+        time.sleep(4.3)
+        until = time.monotonic() + 0.7
+        while time.monotonic() < until:
+            assert subscriber.receive() is not None
+"""
+
+
+def test_a_reader_that_sleeps_on_a_full_queue_lives(publisher: ZeroMQPublisher) -> None:
+    reader = subprocess.Popen([sys.executable, "-c", SLEEPER, publisher.address], stderr=subprocess.PIPE)
+    seq = 0
+    while reader.poll() is None:
+        publisher.publish_result("door", replace(RESULT, seq=seq))
+        seq += 1
+        time.sleep(0.0005)
+    assert reader.stderr is not None
+    assert (reader.returncode, reader.stderr.read()) == (0, b"")

@@ -21,6 +21,8 @@ from pipeline.errors import UsageError
         ("*", Request(None, "all"), b"yard/all/"),
         ("*/", Request(None, None), b"yard/"),
         ("*/masks", Request(None, "masks"), b"yard/masks/"),
+        ("door/masks.half", Request("door", "masks.half"), b"door+/masks.half/"),
+        ("*/masks.coco", Request(None, "masks.coco"), b"yard+/masks.coco/"),
     ],
 )
 def test_topics_as_people_write_them(text: str, request_: Request, prefix: bytes) -> None:
@@ -64,7 +66,8 @@ def test_addresses_to_read_at(address: str) -> None:
         "tcp://127.0.0.1:0",
         "tcp://:5560",
         "tcp://h:65536",
-        "redis://h:6379",
+        "tcp://h:\u0663",
+        "http://h:6379",
         "ipc://",
     ],
 )
@@ -75,5 +78,5 @@ def test_other_addresses_are_refused(address: str) -> None:
 
 def test_a_refusal_shows_no_password() -> None:
     with pytest.raises(UsageError) as refused:
-        Subscriber("redis://me:secret@host:6379", ["door"])
+        Subscriber("redis://me:secret@host:99999", ["door"])
     assert "secret" not in str(refused.value)

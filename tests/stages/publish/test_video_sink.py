@@ -180,3 +180,14 @@ def test_a_killed_process_leaves_a_video_that_can_be_read(tmp_path):
     done = subprocess.run([sys.executable, "-c", KILLED, str(path)], cwd=root, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
     assert len(times_of(path)) >= 240  # x264 looks ahead, and a fragment is two seconds long
+
+
+def test_the_file_of_a_source_that_was_removed_is_finished_and_never_written_over(tmp_path):
+    sink = AnnotatedVideoSink(tmp_path / "out.mp4", several=True)
+    write(sink, range(3))
+    sink.write(SourceStatus("door", "REMOVED", 1))
+    assert len(times_of(tmp_path / "out-door.mp4")) == 3
+    write(sink, range(5))
+    sink.close()
+    assert len(times_of(tmp_path / "out-door.mp4")) == 3
+    assert len(times_of(tmp_path / "out-door-2.mp4")) == 5

@@ -9,14 +9,26 @@ from typing import Any
 import pytest
 import zmq
 
+from pipeline.config import FrameConfig
 from pipeline.errors import ConfigError, SinkError, WireError
 from pipeline.messages import Gap
-from pipeline.wire import RESULT_KINDS, Header, decode_gap, decode_header, decode_result, decode_status, encode_result
+from pipeline.wire import (
+    MASK_FORMS,
+    RESULT_KINDS,
+    Header,
+    decode_gap,
+    decode_header,
+    decode_picture,
+    decode_result,
+    decode_status,
+    encode_result,
+)
 from stages.publish import zeromq
 from stages.publish.bind_address import check_bind
 from stages.publish.subscriptions import Subscriptions
 from stages.publish.zeromq import ZeroMQPublisher
 from tests.pipeline.wire.samples import make_result, make_status, same
+from tests.stages.publish.test_pictures import frame, rgb
 
 PATIENCE_MS = 10_000
 RESULT = make_result()
@@ -80,7 +92,17 @@ def test_other_machines_are_kept_out(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:65536", "http://127.0.0.1:1", "ipc://", "5560"]
+    "address",
+    [
+        "",
+        "tcp://",
+        "tcp://127.0.0.1",
+        "tcp://127.0.0.1:65536",
+        "tcp://127.0.0.1:\u0663",
+        "http://127.0.0.1:1",
+        "ipc://",
+        "5560",
+    ],
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match=r"publish\.bind: .* is not an address"):
@@ -98,6 +120,14 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 )
 def test_addresses_of_this_machine_are_taken(given: str, taken: str) -> None:
     assert check_bind(given) == taken
+
+
+@pytest.mark.parametrize("address", ["tcp://0.0.0.0:5560", "tcp://*:*", "tcp://[::]:5560", "tcp://eth0:5560"])
+def test_behind_a_gate_other_machines_may_come(address: str) -> None:
+    assert check_bind(address, guarded=True) == address
+    for no_address in ("tcp://:5560", "tcp://0.0.0.0:99999", "udp://0.0.0.0:1"):
+        with pytest.raises(ConfigError, match=r"publish\.bind: .* is not an address"):
+            check_bind(no_address, guarded=True)
 
 
 def test_an_address_in_use_is_named_with_the_remedy(publisher: ZeroMQPublisher) -> None:
@@ -159,6 +189,85 @@ def test_the_empty_prefix_brings_everything(publisher: ZeroMQPublisher, reader: 
     topics = [received(socket)[0] for _ in range(6)]
     assert topics[:4] == [f"door/{kind}/".encode() for kind in RESULT_KINDS]
     assert topics[4:] == [b"/status/", b"yard/status/"]
+
+
+def test_masks_in_other_forms_are_coded_where_they_are_asked_for_by_name(
+    publisher: ZeroMQPublisher, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coded: list[str] = []
+    monkeypatch.setattr(zeromq, "encode_result", lambda result, kind: coded.append(kind) or encode_result(result, kind))
+    everything, every_kind = reader(b""), reader(b"door/")
+    publisher.publish_result("door", CODED)
+    assert coded == []
+    crops = [reader(b"door+/masks.crops/") for _ in range(2)]
+    reader(b"yard+/masks.coco/")
+    publisher.publish_result("door", CODED, gap_before=1)
+    publisher.publish_gap(Gap("door", 2, 42, 42, "late"))
+    assert coded == ["masks.crops"]  # once, however many ask
+    for socket in crops:
+        (topic, header, payload), (_, gap, _) = received(socket), received(socket)
+        assert (topic, header.kind, header.number, header.gap_before) == (b"door+/masks.crops/", "masks.crops", 2, 1)
+        assert payload == encode_result(RESULT, "masks.crops")
+        assert (gap.type, gap.number) == ("gap", 3)
+    topics = [received(every_kind)[0] for _ in range(3 * len(RESULT_KINDS))]
+    assert topics == [f"door/{kind}/".encode() for kind in RESULT_KINDS] * 3
+    assert not every_kind.poll(0)
+    assert received(everything)[0] == b"door/boxes/"
+
+
+def test_the_marked_prefix_brings_every_form(publisher: ZeroMQPublisher, reader: Reader) -> None:
+    socket = reader(b"door+/")
+    publisher.publish_result("door", RESULT)
+    got = [received(socket) for _ in MASK_FORMS]
+    assert [topic for topic, _, _ in got] == [f"door+/{form}/".encode() for form in MASK_FORMS]
+    assert [data for _, _, data in got] == [encode_result(RESULT, form) for form in MASK_FORMS]
+
+
+def test_the_map_is_decoded_once_for_all_forms(
+    publisher: ZeroMQPublisher, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[bytes] = []
+    monkeypatch.setattr(zeromq, "decode_result", lambda data: decoded.append(data) or decode_result(data))
+    reader(b"door+/masks.half/", b"door+/masks.quarter/", b"door/boxes/")
+    publisher.publish_result("door", CODED)
+    assert len(decoded) == 1
+    assert publisher.statistics().coded == 3
+
+
+def test_pictures_are_coded_where_they_are_offered_subscribed_to_and_due() -> None:
+    with (
+        ZeroMQPublisher("tcp://127.0.0.1:0") as without,
+        ZeroMQPublisher("tcp://127.0.0.1:0", frame=FrameConfig()) as it,
+    ):
+        context = zmq.Context()
+        sockets = [context.socket(zmq.SUB) for _ in range(3)]
+        try:
+            for socket, publisher, prefix in zip(
+                sockets, (without, it, it), (b"door+/frame/", b"door/", b"door+/frame/"), strict=True
+            ):
+                assert not publisher.wants_picture("door")
+                socket.setsockopt(zmq.RCVTIMEO, PATIENCE_MS)
+                socket.connect(publisher.address)
+                socket.subscribe(prefix)
+                assert publisher.socket.poll(PATIENCE_MS)
+                publisher.poll()
+            assert not without.wants_picture("door")
+            assert not it.wants_picture("yard")
+            assert it.wants_picture("door")
+            it.publish_result("door", CODED)
+            it.publish_picture(frame(rgb(96, 54)))
+            assert not it.wants_picture("door")  # one a second
+            it.publish_picture(frame(rgb(96, 54)))
+            for number in (1, 2):
+                topic, header, payload = received(sockets[2])
+                assert (topic, header.type, header.kind, header.number) == (b"door+/frame/", "frame", "frame", number)
+                assert decode_picture(payload).identity == ("door", 3, 7)
+            assert [received(sockets[1])[0] for _ in RESULT_KINDS] == [
+                f"door/{kind}/".encode() for kind in RESULT_KINDS
+            ]
+            assert not sockets[1].poll(0)
+        finally:
+            context.destroy(linger=0)
 
 
 def test_gaps_stand_in_order_in_every_kind(publisher: ZeroMQPublisher, reader: Reader) -> None:
@@ -256,6 +365,9 @@ def test_prefixes_match_as_zeromq_matches_them() -> None:
     subscriptions.apply(b"\x01door/all/")
     subscriptions.apply(b"\x01door/all/deeper")
     assert subscriptions.wanted("door") == {"all"}
+    subscriptions.apply(b"\x01door+/masks.")
+    assert subscriptions.wanted("door") == {"all", *MASK_FORMS}
+    assert subscriptions.wanted("door+") == frozenset()
 
 
 def test_what_is_no_subscription_is_passed_over() -> None:
