@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numba
 from numba import types
@@ -12,9 +12,14 @@ from numba.core.typing.templates import Signature
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def read_only(dtype: str, dimensions: int) -> types.Array:
-    """The type of a C-ordered array that a loop only reads: writable ones fit too, and nothing needs a copy."""
-    return types.Array(getattr(types, dtype), dimensions, "C", readonly=True)
+def read_only(dtype: str, dimensions: int, *, layout: Literal["C", "A"] = "C") -> types.Array:
+    """The type of an array that a loop only reads, C-ordered or of any layout; writable ones fit too."""
+    return types.Array(getattr(types, dtype), dimensions, layout, readonly=True)
+
+
+def several(*members: types.Type) -> Any:
+    """The type of a tuple that a loop gives back; called with the types of its arguments it is the signature."""
+    return types.Tuple(members)  # type: ignore[no-untyped-call]
 
 
 def compiled(signature: str | Signature) -> Callable[[Function], Function]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from pipeline.config import EMBEDDED_MODEL, DetectorConfig
@@ -15,9 +15,9 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.messages import Classes, ModelInfo
 from stages.detect.coco import COCO_CLASSES
 from stages.detect.detect import Detect
-from stages.detect.layout import Outputs
 from stages.detect.layouts import recognise
 from stages.models.backend import Backend, checksum, open_network
+from stages.models.network_stage import Outputs
 from stages.models.preprocess import InputSpec
 
 WEIGHTS = Path(__file__).parent.parent / "models" / "weights"
@@ -28,6 +28,14 @@ class Card:
     """What stands beside a model of ours: its classes and checksum."""
 
     classes: Classes
+    sha256: str
+
+
+class _CardFile(msgspec.Struct, frozen=True):
+    """A card as it is written."""
+
+    things: tuple[str, ...]
+    stuff: tuple[str, ...]
     sha256: str
 
 
@@ -90,10 +98,10 @@ def read_card(path: Path) -> Card | None:
     if not card.is_file():
         return None
     try:
-        values = json.loads(card.read_text(encoding="utf-8"))
-        return Card(Classes(tuple(values["things"]), tuple(values["stuff"])), str(values["sha256"]))
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise ModelError(f"{card}: not a model card; 'things', 'stuff' and 'sha256' are needed ({exc!r})") from exc
+        written = msgspec.json.decode(card.read_bytes(), type=_CardFile)
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as exc:
+        raise ModelError(f"{card}: not a model card; 'things', 'stuff' and 'sha256' are needed ({exc})") from exc
+    return Card(Classes(written.things, written.stuff), written.sha256)
 
 
 def class_names(count: int, names: Sequence[str] | None, card: Card | None) -> Classes:

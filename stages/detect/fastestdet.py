@@ -6,8 +6,9 @@ import numpy as np
 
 from pipeline.messages import Float32
 from stages.detect.gfl import sigmoid
-from stages.detect.layout import Candidates, Decode, Layout, Outputs, from_centres
+from stages.detect.layout import Candidates, Decode, Layout, from_centres
 from stages.models.backend import Normalisation, Signature
+from stages.models.network_stage import Outputs
 from stages.models.preprocess import InputSpec
 
 STRIDE = 16

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.messages import Float32
-from stages.detect.layout import Candidates, Decode, Outputs, best_class, cells, corners
+from stages.detect.layout import Candidates, Decode, best_class, cells, corners
 from stages.models.backend import Signature
+from stages.models.network_stage import Outputs
 
 BINS = 8  # R + 1 in both families
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from pipeline.messages import Float32, Int32
+from pipeline.messages import Float32, Int32, Int64
+from stages.detect.cells import best_classes
 from stages.models.backend import Signature
+from stages.models.network_stage import Outputs
 from stages.models.preprocess import InputSpec
 
 
@@ -23,7 +24,6 @@ class Candidates(NamedTuple):
     coefficients: Float32 | None = None  # [N, K]
 
 
-Outputs = Sequence[Float32]  # one picture's, each [1, ...], in the graph's order
 Decode = Callable[[Outputs, float], Candidates]  # outputs, score threshold
 
 
@@ -82,8 +82,6 @@ def from_centres(centres: Float32, sizes: Float32) -> Float32:
     return np.concatenate([centres - halves, centres + halves], axis=1)
 
 
-def best_class(scores: Float32, threshold: float) -> tuple[npt.NDArray[np.intp], Int32, Float32]:
+def best_class(scores: Float32, threshold: float) -> tuple[Int64, Int32, Float32]:
     """Rows of scores [A, C] whose best class reaches the threshold: their indices, classes and scores."""
-    best = scores.max(axis=1)
-    rows = np.flatnonzero(best >= threshold)
-    return rows, scores[rows].argmax(axis=1).astype(np.int32), best[rows]
+    return best_classes(np.asarray(scores, dtype=np.float32), threshold)

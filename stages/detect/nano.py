@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from stages.detect.layout import Candidates, Decode, Layout, MaskOutputs, Outputs, best_class, count_cells
+from stages.detect.layout import Candidates, Decode, Layout, MaskOutputs, best_class, count_cells
 from stages.models.backend import Signature
+from stages.models.network_stage import Outputs
 from stages.models.preprocess import InputSpec
 
 STRIDES = (8, 16, 32)

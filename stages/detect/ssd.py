@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.messages import Float32
-from stages.detect.layout import Candidates, Decode, Layout, Outputs, best_class
+from stages.detect.layout import Candidates, Decode, Layout, best_class
 from stages.models.backend import Normalisation, Signature
+from stages.models.network_stage import Outputs
 from stages.models.preprocess import InputSpec
 
 # Boxes in pictures reach a little past 1, boxes in pixels far: 2 lies between on any picture.

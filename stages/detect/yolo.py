@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.messages import Float32
-from stages.detect.layout import Candidates, Decode, Layout, Outputs, best_class, count_cells, from_centres
+from stages.detect.cells import best_cells
+from stages.detect.layout import Candidates, Decode, Layout, count_cells, from_centres
 from stages.models.backend import Normalisation, Signature
+from stages.models.network_stage import Outputs
 from stages.models.preprocess import InputSpec
 
 STRIDES = ((8, 16, 32), (8, 16, 32, 64))  # the usual networks, and those with a sixth level
@@ -28,10 +30,9 @@ def decode(output: Float32, threshold: float) -> Candidates:
 
 def decode_with_objectness(output: Float32, threshold: float) -> Candidates:
     """Best class of each row of [A, 5 + C]: centre, size in pixels, objectness and class scores in 0..1."""
-    kept = output[output[:, 4] >= threshold]  # no class score is above 1, so nothing is lost
-    rows, labels, scores = best_class(kept[:, 5:] * kept[:, 4:5], threshold)
-    kept = kept[rows]
-    return Candidates(from_centres(kept[:, :2], kept[:, 2:4]), scores, labels)
+    rows, labels, scores = best_cells(output, threshold)
+    kept = output[rows, :4]
+    return Candidates(from_centres(kept[:, :2], kept[:, 2:]), scores, labels)
 
 
 def _output(signature: Signature) -> tuple[int, bool] | None:

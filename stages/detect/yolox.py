@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.messages import Float32
-from stages.detect.layout import Candidates, Decode, Layout, Outputs, corners, count_cells, from_centres
+from stages.detect.cells import yolox_boxes
+from stages.detect.layout import Candidates, Decode, Layout, corners, count_cells
 from stages.models.backend import Signature
+from stages.models.network_stage import Outputs
 from stages.models.preprocess import InputSpec
 
 STRIDES = (8, 16, 32)
@@ -22,15 +24,7 @@ def decode(output: Float32, grid: Float32, strides: Float32, threshold: float) -
         strides: [A, 1].
         threshold: least objectness times class score.
     """
-    rows = np.flatnonzero(output[:, 4] >= threshold)  # no class score is above 1, so nothing is lost
-    kept = output[rows]
-    labels = kept[:, 5:].argmax(axis=1)
-    scores = kept[:, 4] * kept[np.arange(len(rows)), 5 + labels]
-    strong = np.flatnonzero(scores >= threshold)
-    rows, kept = rows[strong], kept[strong]
-    centres = (kept[:, :2] + grid[rows]) * strides[rows]
-    sizes = np.exp(np.minimum(kept[:, 2:4], 10.0)) * strides[rows]  # e^10 strides: beyond any picture, short of inf
-    return Candidates(from_centres(centres, sizes), scores[strong], labels[strong].astype(np.int32))
+    return Candidates(*yolox_boxes(output, grid, strides, threshold))
 
 
 def _classes(signature: Signature) -> int | None:

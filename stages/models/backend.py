@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 from weakref import WeakSet
 
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from pipeline.errors import ModelError
 from pipeline.messages import Float32
 
 Kind = Literal["openvino", "onnxruntime"]
-Precision = Literal["auto", "f32", "bf16"]
+Precision = Literal["auto", "f32", "bf16", "fp16"]
 Pictures = npt.NDArray[Any]  # uint8 or float32, [N, ...] as `Backend.input_shape` says
 Channels = tuple[float, float, float]
 
@@ -49,15 +49,15 @@ class Signature:
     @property
     def channels_last(self) -> bool:
         """Whether the picture goes in as [N, H, W, C]."""
-        shape = self.inputs[0].shape
+        shape = self.inputs[0].shape if self.inputs else ()
         return len(shape) == 4 and shape[3] == 3 and shape[1] != 3
 
     @property
     def input_size(self) -> tuple[int, int]:
         """Height and width of the picture that goes in; 0, 0 where the graph does not take one."""
-        shape = self.inputs[0].shape
-        if len(self.inputs) != 1 or len(shape) != 4:
+        if len(self.inputs) != 1 or len(self.inputs[0].shape) != 4:
             return 0, 0
+        shape = self.inputs[0].shape
         return (shape[1], shape[2]) if self.channels_last else (shape[2], shape[3])
 
     def __str__(self) -> str:
@@ -104,10 +104,38 @@ class Backend(Protocol):
         """
 
     def view(self, inputs: Pictures) -> dict[str, Float32]:
-        """As a call with one picture, without a copy: the arrays hold until this thread's next call."""
+        """As a call with one picture, without a copy: the arrays hold until this thread's next call.
+
+        They need not be contiguous.
+        """
 
     def close(self) -> None:
         """Release the network. Calling it twice does no harm."""
+
+
+class Begun(Protocol):
+    """A batch that a backend works on."""
+
+    def result(self) -> dict[str, Float32]:
+        """What `Backend.__call__` gives; must be asked for once."""
+
+
+@runtime_checkable
+class BatchBackend(Backend, Protocol):
+    """One that takes a batch whole, and can be left alone with it."""
+
+    @property
+    def largest(self) -> int:
+        """Most pictures that go through the network at once; of more, some wait."""
+
+    def start(self, inputs: Pictures) -> Begun:
+        """Begin with a batch. Raises `ModelError`."""
+
+    def warm_up(self, tell: Callable[[str], None]) -> None:
+        """Make ready for every size of batch, telling of each step. Raises `ModelError`."""
+
+    def complaints(self) -> list[str]:
+        """What people should be told since the last call."""
 
 
 class Network(Protocol):

@@ -46,8 +46,10 @@ class OnnxRuntimeNetwork:
         lanes: int = 1,
     ) -> OnnxRuntimeBackend:
         """Make it run. Raises `ModelError` where ONNX Runtime refuses."""
-        if precision == "bf16":
-            raise ModelError("precision 'bf16' is not available on onnxruntime; use f32, or the openvino backend")
+        if precision not in ("auto", "f32"):
+            raise ModelError(
+                f"precision {precision!r} is not available on onnxruntime; use f32, or the openvino backend"
+            )
         a_lane = max(threads // lanes, 1) if threads or lanes > 1 else 0
         session = self._session(threads=a_lane, optimise=True)
         return OnnxRuntimeBackend(session, self.signature, normalise, planar)

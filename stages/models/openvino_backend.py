@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from stages.models import backend as backends
 from stages.models.backend import DYNAMIC, Normalisation, Pictures, Port, Precision, Signature
 from stages.models.focus import merge_focus
 from stages.models.openvino_runtime import PrePostProcessor, core, native_bf16, ov
+from stages.models.turned import Order, leave_turned
 
 _PRECISIONS = {"f32": ov.Type.f32, "bf16": ov.Type.bf16}
 
@@ -25,9 +26,10 @@ class OpenVinoNetwork:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._orders: dict[int, Order] = {}
         try:
             self._model = core().read_model(path)
-        except RuntimeError as exc:
+        except (RuntimeError, ValueError) as exc:  # ValueError: a message that is no UTF-8
             raise backends.unreadable(path, exc) from exc
         self.signature = Signature(
             tuple(_port(node, f"input {i}") for i, node in enumerate(self._model.inputs)),
@@ -45,14 +47,15 @@ class OpenVinoNetwork:
     ) -> OpenVinoBackend:
         """Make it run. Raises `ModelError` where OpenVINO refuses."""
         used = ("bf16" if native_bf16() else "f32") if precision == "auto" else precision
+        if used not in _PRECISIONS:
+            raise ModelError(f"precision {used!r} is not available on openvino; use f32 or bf16")
         try:
+            self._orders |= leave_turned(self._model, frozenset(planar))
             model = self._prepared(normalise, planar)
             compiled = core().compile_model(model, "CPU", _settings(used, threads=threads, lanes=lanes))
-        except RuntimeError as exc:
+        except (RuntimeError, ValueError) as exc:  # ValueError: a message that is no UTF-8
             raise backends.unreadable(self._path, exc) from exc
-        return OpenVinoBackend(
-            compiled, self.signature, note=_note(precision, used), channels_last=normalise is not None
-        )
+        return OpenVinoBackend(compiled, self.signature, note=_note(precision, used), orders=self._orders)
 
     def _prepared(self, normalise: Normalisation | None, planar: Collection[int]) -> ov.Model:
         """The graph at one picture, every output f32, with normalisation put before it."""
@@ -84,14 +87,18 @@ class OpenVinoBackend:
 
     kind = "openvino"
 
-    def __init__(self, compiled: ov.CompiledModel, signature: Signature, *, note: str, channels_last: bool) -> None:
+    def __init__(
+        self, compiled: ov.CompiledModel, signature: Signature, *, note: str, orders: Mapping[int, Order]
+    ) -> None:
         self._compiled: ov.CompiledModel | None = compiled
         self._requests = threading.local()
         self._names = [port.name for port in signature.outputs]
+        self._orders = [orders.get(i) for i in range(len(self._names))]
         self.note = note
         self.input_name = signature.inputs[0].name
         self.input_shape = _shape(compiled.inputs[0])
-        self.outputs = dict(zip(self._names, map(_shape, compiled.outputs), strict=True))
+        shapes = zip(map(_shape, compiled.outputs), self._orders, strict=True)
+        self.outputs = dict(zip(self._names, (_turned(shape, order) for shape, order in shapes), strict=True))
         backends.register(self)
 
     def __call__(self, inputs: Pictures) -> dict[str, Float32]:
@@ -110,13 +117,17 @@ class OpenVinoBackend:
         }
 
     def view(self, inputs: Pictures) -> dict[str, Float32]:
-        """One picture's outputs, valid until this thread's next call. Raises `ModelError`."""
+        """One picture's outputs, valid until this thread's next call, contiguous or not. Raises `ModelError`."""
         request = self._request()
         try:
             request.infer({0: inputs}, share_inputs=True, share_outputs=True)
         except RuntimeError as exc:
             raise ModelError(f"the network failed on a picture of shape {list(inputs.shape)}: {exc}") from exc
-        return {name: request.get_output_tensor(i).data for i, name in enumerate(self._names)}
+        arrays = (request.get_output_tensor(i).data for i in range(len(self._names)))
+        return {
+            name: array if order is None else array.transpose(order)
+            for name, array, order in zip(self._names, arrays, self._orders, strict=True)
+        }
 
     def close(self) -> None:
         """Release the network and every thread's request."""
@@ -131,6 +142,10 @@ class OpenVinoBackend:
                 raise ModelError("the network was closed and cannot be called any more")
             request = self._requests.request = self._compiled.create_infer_request()
         return request
+
+
+def _turned(shape: tuple[int, ...], order: Order | None) -> tuple[int, ...]:
+    return shape if order is None else tuple(shape[axis] for axis in order)
 
 
 def _port(node: Any, fallback: str) -> Port:

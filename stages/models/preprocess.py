@@ -85,7 +85,7 @@ def map_geometry(size: Sequence[int], spec: InputSpec, placement: Placement) -> 
 
 
 class Preprocessor:
-    """Fills one picture a thread, again and again: the padding is painted only when the placement changes."""
+    """Fills the same pictures a thread again and again: the padding is painted only when the placement changes."""
 
     def __init__(self, spec: InputSpec) -> None:
         self.spec = spec
@@ -93,17 +93,29 @@ class Preprocessor:
 
     def __call__(self, surface: Surface) -> tuple[UInt8, Placement]:
         """The picture [1, H, W, 3], valid until this thread's next call, and where the source lies in it."""
-        placement = place(surface.width, surface.height, self.spec)
-        picture = getattr(self._local, "picture", None)
-        if picture is None:
-            picture = self._local.picture = np.empty((1, self.spec.height, self.spec.width, 3), dtype=np.uint8)
-        if getattr(self._local, "placement", None) != placement:
-            picture.fill(self.spec.padding)
-            self._local.placement = placement
-        rows = slice(placement.top, placement.top + placement.height)
-        columns = slice(placement.left, placement.left + placement.width)
-        paint(surface, picture[0, rows, columns], self.spec.colours)
-        return picture, placement
+        pictures, (placement,) = self.stack([surface])
+        return pictures, placement
+
+    def stack(self, surfaces: Sequence[Surface]) -> tuple[UInt8, list[Placement]]:
+        """Pictures [N, H, W, 3], valid until this thread's next call, and where each source lies in its own."""
+        pictures, placements = self._held(len(surfaces))
+        for i, surface in enumerate(surfaces):
+            placement = place(surface.width, surface.height, self.spec)
+            if placements[i] != placement:
+                pictures[i].fill(self.spec.padding)
+                placements[i] = placement
+            rows = slice(placement.top, placement.top + placement.height)
+            columns = slice(placement.left, placement.left + placement.width)
+            paint(surface, pictures[i, rows, columns], self.spec.colours)
+        return pictures[: len(surfaces)], [placed for placed in placements[: len(surfaces)] if placed is not None]
+
+    def _held(self, count: int) -> tuple[UInt8, list[Placement | None]]:
+        """This thread's pictures, at least `count`, and what each was painted for last."""
+        pictures: UInt8 | None = getattr(self._local, "pictures", None)
+        if pictures is None or len(pictures) < count:
+            pictures = self._local.pictures = np.empty((count, self.spec.height, self.spec.width, 3), dtype=np.uint8)
+            self._local.placements = [None] * count
+        return pictures, self._local.placements
 
 
 def paint(surface: Surface, out: UInt8, colours: Colours) -> None:

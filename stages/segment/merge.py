@@ -157,15 +157,16 @@ def merge_queries(
     class_logits: Float32,  # [Q, C + 1], the last is no object
     *,
     classes: Classes,  # C names
-    transform: Transform,  # from pixels of the map to source pixels
+    transform: Transform,  # from pixels of the logits to source pixels
+    scale: int = 1,
     score_threshold: float = 0.8,
     min_visible: float = 0.8,
 ) -> tuple[PanopticMap, Detections]:
-    """Rule c: the map, and its things as detections with the tight boxes of their segments.
+    """Rule c: the map, at `scale` times the size of the logits, and its things as detections with tight boxes.
 
-    Queries that mean no object or score below `score_threshold` are dropped before any pixel is looked at. A query that
-    wins less than `min_visible` of its own mask is skipped; stuff segments of one label are one segment. Raises
-    `ValueError` where the number of classes differs.
+    Queries that mean no object or score below `score_threshold` are dropped before any pixel is looked at; the logits
+    of the others are interpolated linearly. A query that wins less than `min_visible` of its own mask is skipped; stuff
+    segments of one label are one segment. Raises `ValueError` where the number of classes differs.
     """
     if class_logits.shape[1] != len(classes.names) + 1:
         raise ValueError(
@@ -175,7 +176,8 @@ def merge_queries(
     order = np.argsort(-scores, kind="stable")
     order = order[(labels[order] < len(classes.names)) & (scores[order] >= score_threshold)]
     scores, labels = scores[order], labels[order]
-    logits = np.ascontiguousarray(mask_logits[order], dtype=np.float32)  # [q, h, w]
+    logits = kernels.enlarge(np.ascontiguousarray(mask_logits[order], dtype=np.float32), scale)  # [q, h, w] of the map
+    transform = _scaled(transform, scale)
     winner = kernels.winning_query(logits, scores)
     visible = _visible(winner, logits, min_visible)
     table = np.zeros(len(order) + 1, dtype=np.uint16)  # the last is void's

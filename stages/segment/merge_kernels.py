@@ -59,6 +59,26 @@ def widen(logits: Float32, height: int, width: int, scale: int) -> Float32:
     return wide
 
 
+@compiled(types.float32[:, :, ::1](_LOGITS, types.int64))
+def enlarge(logits: Float32, scale: int) -> Float32:
+    """Logits [Q, h, w] as [Q, scale * h, scale * w], interpolated along rows, then along columns."""
+    count, height, width = logits.shape
+    left, right, across = _taps(scale, width)
+    above, below, down = _taps(scale, height)
+    wide = np.empty((height, width * scale), dtype=np.float32)
+    out = np.empty((count, height * scale, width * scale), dtype=np.float32)
+    for q in range(count):
+        for y in range(height):
+            row = logits[q, y]
+            for x in range(width * scale):
+                wide[y, x] = row[left[x]] * (np.float32(1.0) - across[x]) + row[right[x]] * across[x]
+        for y in range(height * scale):
+            low, high, weight = wide[above[y]], wide[below[y]], down[y]
+            for x in range(width * scale):
+                out[q, y, x] = low[x] * (np.float32(1.0) - weight) + high[x] * weight
+    return out
+
+
 @compiled(types.int32[:, ::1](_LOGITS, _LABELS, types.int64, types.int64, types.int64))
 def label_map(wide: Float32, labels: Int32, height: int, width: int, scale: int) -> Int32:
     """The label [scale * height, width] of the largest logit [S, h, width] at each pixel; of equals, the first."""

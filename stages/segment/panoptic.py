@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
 from pipeline.errors import ModelError
-from pipeline.messages import Batch, Classes, Detections, PanopticMap, Prototypes, SemanticMap, Transform
+from pipeline.messages import (
+    Batch,
+    Classes,
+    Detections,
+    Int32,
+    LabelMap,
+    PanopticMap,
+    Prototypes,
+    SemanticMap,
+    Transform,
+    UInt8,
+)
 from pipeline.stage import Field
 from stages.segment.merge import channel_labels, label_pixels, merge_boxes, merge_prototypes
 
+VOID = 255  # of a `LabelMap`
+MOST_LABELS = 255
 Rule = Literal["instances", "boxes"]
 NEEDS: dict[Rule, frozenset[Field]] = {
     "instances": frozenset({"detections", "semantic", "prototypes"}),
@@ -55,6 +70,7 @@ class PanopticMerge:
         self.rule: Rule = rule
         self.needs = NEEDS[rule]
         self._labels = channel_labels(semantic_labels, classes, leftover=leftover if rule == "instances" else "void")
+        self._label_of = label_table(self._labels)
         self._scale = scale
         self._options = {
             "score_threshold": score_threshold,
@@ -73,7 +89,11 @@ class PanopticMerge:
         )
         return batch.with_(panoptic=tuple(self._merge(*of_frame) for of_frame in columns))
 
-    def _merge(self, detections: Detections, semantic: SemanticMap, prototypes: Prototypes | None) -> PanopticMap:
+    def _merge(
+        self, detections: Detections, semantic: SemanticMap | LabelMap, prototypes: Prototypes | None
+    ) -> PanopticMap:
+        if isinstance(semantic, LabelMap):
+            return self._merge_label_map(detections, semantic)
         if len(semantic.logits) != len(self._labels):
             raise ModelError(
                 f"the semantic network gives {len(semantic.logits)} channels; {len(self._labels)} are named"
@@ -88,3 +108,26 @@ class PanopticMerge:
         return merge_prototypes(
             prototypes, detections, label_at, classes=self.classes, scale=self._scale, **self._options
         )
+
+    def _merge_label_map(self, detections: Detections, found: LabelMap) -> PanopticMap:
+        if self.rule != "boxes" or self._label_of is None:
+            raise ModelError(
+                f"{found!r}: only the rule 'boxes', with labels below {MOST_LABELS}, merges pixels that are labelled"
+                " already"
+            )
+        # Its loops take seconds to compile where there is no cache yet; most networks give no such map.
+        from stages.segment.merge_runs import merge_label_map
+
+        return merge_label_map(detections, found, self._label_of, classes=self.classes, **self._options)
+
+
+def label_table(labels: Int32) -> UInt8 | None:
+    """The label of each channel that a `LabelMap` may hold [256], void for those that are not named.
+
+    None where there are more channels or labels than such a map can hold.
+    """
+    if len(labels) > MOST_LABELS or labels.max(initial=0) >= MOST_LABELS:
+        return None
+    table = np.full(256, VOID, dtype=np.uint8)
+    table[: len(labels)] = np.where(labels < 0, VOID, labels)
+    return table

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pipeline.config import SegmenterConfig
 from pipeline.errors import ConfigError
-from pipeline.messages import Batch, Float32, Frame, SemanticMap
+from pipeline.messages import Batch, Float32, SemanticMap
 from pipeline.stage import Field
 from stages.models.backend import Backend, open_network
-from stages.models.preprocess import InputSpec, Preprocessor, map_geometry
+from stages.models.network_stage import NetworkStage, Outputs
+from stages.models.preprocess import InputSpec, Placement, map_geometry
 from stages.segment.labels import BY_COUNT, TWINLITE_CLASSES
 from stages.segment.layouts import recognise
 
 
-class Segment:
+class Segment(NetworkStage):
     """Adds `semantic`. Callable from several threads at once."""
 
     name = "segment"
@@ -32,23 +33,14 @@ class Segment:
         class_names: Sequence[str],
         note: str = "",
     ) -> None:
-        self._backend = backend
-        self._preprocess = Preprocessor(picture)
+        super().__init__(backend, picture, note=note)
         self._logits = logits
         self.class_names = tuple(class_names)
-        self.note = note or backend.note
 
-    def __call__(self, batch: Batch) -> Batch:
-        """The batch with semantic maps. Raises `ModelError`."""
-        return batch.with_(semantic=tuple(self._segment(frame) for frame in batch.frames))
+    def _read(self, batch: Batch, outputs: Iterable[tuple[Outputs, Placement]]) -> Batch:
+        return batch.with_(semantic=tuple(self._map(self._logits(found), placement) for found, placement in outputs))
 
-    def close(self) -> None:
-        """Release the network. Calling it twice does no harm."""
-        self._backend.close()
-
-    def _segment(self, frame: Frame) -> SemanticMap:
-        picture, placement = self._preprocess(frame.surface)
-        logits = self._logits(list(self._backend.view(picture).values()))
+    def _map(self, logits: Float32, placement: Placement) -> SemanticMap:
         return SemanticMap(logits, *map_geometry(logits.shape[1:], self._preprocess.spec, placement))
 
 

@@ -10,9 +10,10 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from numba import types
 
-from pipeline.messages import Int64
-from stages.compiled import compiled, inlined
+from pipeline.messages import Float32, Int32, Int64
+from stages.compiled import compiled, inlined, read_only, several
 
 Float64 = npt.NDArray[np.float64]
 
@@ -53,6 +54,48 @@ def _compact(rows: Float64, scores: Float64, index: Int64, count: int) -> int:
             index[waiting] = index[j]
             waiting += 1
     return waiting
+
+
+@compiled(types.int64[::1](read_only("float32", 2), read_only("float32", 1), types.float64))
+def candidates(boxes: Float32, scores: Float32, score_threshold: float) -> Int64:
+    """Rows of boxes [N, 4] that are finite and whose score is positive and reaches the threshold, in rising order."""
+    rows = np.empty(len(scores), np.int64)
+    count = 0
+    for i in range(len(scores)):
+        finite = True
+        for side in range(4):
+            finite &= np.isfinite(boxes[i, side])
+        rows[count] = i
+        count += finite and scores[i] > 0.0 and scores[i] >= score_threshold
+    return rows[:count]
+
+
+@compiled(
+    several(types.float64[:, ::1], types.float64[::1])(
+        read_only("float32", 2),
+        read_only("float32", 1),
+        read_only("int32", 1),
+        read_only("int64", 1),
+        types.boolean,
+    )
+)
+def gather(
+    boxes: Float32,  # [N, 4]
+    scores: Float32,  # [N]
+    labels: Int32,  # [N]
+    chosen: Int64,  # [K]
+    class_agnostic: bool,
+) -> tuple[Float64, Float64]:
+    """The quantities [6, K] and scores [K] of the chosen rows; all of one label where they are `class_agnostic`."""
+    rows, left = np.empty((6, len(chosen))), np.empty(len(chosen))
+    for k in range(len(chosen)):
+        i = chosen[k]
+        for side in range(4):
+            rows[side, k] = boxes[i, side]
+        rows[4, k] = (rows[2, k] - rows[0, k]) * (rows[3, k] - rows[1, k])
+        rows[5, k] = 0.0 if class_agnostic else np.float64(labels[i])
+        left[k] = scores[i]
+    return rows, left
 
 
 @compiled("Tuple((int64[::1], float64[::1]))(float64[:, ::1], float64[::1], int64, float64, float64, float64, int64)")
@@ -118,3 +161,46 @@ def matrix_decay(rows: Float64, scores: Float64, sigma: float) -> Float64:
                 exponent = max(exponent, ious[i] * ious[i] - worst[i] * worst[i])
         decayed[j] = scores[j] * math.exp(-exponent / sigma)
     return decayed
+
+
+@compiled(
+    several(types.int64[::1], types.float32[::1], types.int64[::1])(
+        read_only("float32", 2),
+        read_only("float32", 1),
+        read_only("int32", 1),
+        read_only("int64", 1),
+        types.int64,
+        types.float64,
+        types.float64,
+        types.float64,
+        types.int64,
+        types.boolean,
+    )
+)
+def decay_all(
+    boxes: Float32,  # [N, 4]
+    scores: Float32,  # [N]
+    labels: Int32,  # [N]
+    bounds: Int64,  # [B + 1] rows bounds[i] to bounds[i + 1] are frame i's
+    method: int,
+    sigma: float,
+    iou_threshold: float,
+    score_threshold: float,
+    max_detections: int,
+    class_agnostic: bool,
+) -> tuple[Int64, Float32, Int64]:
+    """`candidates`, `gather` and `decay` frame by frame: rows kept [K], their scores [K], and their bounds [B + 1]."""
+    kept, left = np.empty(len(scores), np.int64), np.empty(len(scores), np.float32)
+    kept_bounds = np.zeros(len(bounds), np.int64)
+    count = 0
+    for i in range(len(bounds) - 1):
+        first, last = bounds[i], bounds[i + 1]
+        rows = candidates(boxes[first:last], scores[first:last], score_threshold)
+        columns, decayed = gather(boxes[first:last], scores[first:last], labels[first:last], rows, class_agnostic)
+        picked, picked_scores = decay(columns, decayed, method, sigma, iou_threshold, score_threshold, max_detections)
+        for k in range(len(picked)):
+            kept[count] = first + rows[picked[k]]
+            left[count] = picked_scores[k]
+            count += 1
+        kept_bounds[i + 1] = count
+    return kept[:count].copy(), left[:count].copy(), kept_bounds

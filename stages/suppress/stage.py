@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 from pipeline.config import SuppressConfig
-from pipeline.messages import Batch, Detections
+from pipeline.messages import Batch, BatchDetections
 from pipeline.stage import Field
-from stages.suppress.suppress import suppress
+from stages.suppress.suppress import suppress_all
 
 
 class Suppress:
@@ -27,15 +26,16 @@ class Suppress:
 
     def __call__(self, batch: Batch) -> Batch:
         """The batch with suppressed detections."""
-        return batch.with_(detections=tuple(suppressed(one, self.config) for one in batch.detections or ()))
+        return batch.with_(detections=suppressed(BatchDetections.of(batch.detections or ()), self.config))
 
 
-def suppressed(detections: Detections, config: SuppressConfig) -> Detections:
-    """One frame's detections after suppression; `raw_scores` stay as the network gave them."""
-    rows, scores = suppress(
-        detections.boxes,
-        detections.scores,
-        detections.labels,
+def suppressed(found: BatchDetections, config: SuppressConfig) -> BatchDetections:
+    """Every frame's detections after suppression; `raw_scores` stay as the network gave them."""
+    rows, scores, bounds = suppress_all(
+        found.boxes,
+        found.scores,
+        found.labels,
+        found.bounds,
         method=config.method,
         sigma=config.sigma,
         iou_threshold=config.iou_threshold,
@@ -43,4 +43,12 @@ def suppressed(detections: Detections, config: SuppressConfig) -> Detections:
         max_detections=config.max_detections,
         class_agnostic=config.class_agnostic,
     )
-    return replace(detections[rows], scores=scores)
+    coefficients = found.coefficients
+    return BatchDetections(
+        boxes=found.boxes[rows],
+        scores=scores,
+        labels=found.labels[rows],
+        raw_scores=found.raw_scores[rows],
+        coefficients=None if coefficients is None else coefficients[rows],
+        bounds=bounds,
+    )

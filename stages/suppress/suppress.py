@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -46,13 +46,13 @@ def suppress(
     """
     if method not in METHODS:
         raise ValueError(f"method is {method!r}; one of {', '.join(METHODS)} is needed")
-    score_threshold = float(np.float32(score_threshold))  # a score written as 0.7 reaches a threshold of 0.7
+    score_threshold = _as_scores_are(score_threshold)
+    boxes, scores = np.ascontiguousarray(boxes, np.float32), np.ascontiguousarray(scores, np.float32)
+    labels = np.ascontiguousarray(labels, np.int32)
     rows = _candidates(boxes, scores, score_threshold)
     if len(rows) == 0:
         return rows, np.zeros(0, dtype=np.float32)
-    groups = np.zeros(len(rows)) if class_agnostic else labels[rows]
-    columns = _columns(boxes[rows], groups)
-    left = scores[rows].astype(np.float64)
+    columns, left = kernels.gather(boxes, scores, labels, rows, class_agnostic)
     code = METHODS[method]
     if code is None:
         kept, left = _matrix(columns, left, sigma, score_threshold, max_detections)
@@ -61,22 +61,70 @@ def suppress(
     return rows[kept], left.astype(np.float32)
 
 
+def suppress_all(
+    boxes: Float32,  # [N, 4] xyxy
+    scores: Float32,  # [N]
+    labels: Int32,  # [N]
+    bounds: Int64,  # [B + 1] rows bounds[i] to bounds[i + 1] are frame i's
+    *,
+    method: Method = "soft-gaussian",
+    sigma: float = 0.5,
+    iou_threshold: float = 0.5,
+    score_threshold: float = 0.1,
+    max_detections: int = 100,
+    class_agnostic: bool = False,
+) -> tuple[Int64, Float32, Int64]:
+    """`suppress` of every frame of a batch: rows kept [K], their scores [K], and where each frame's begin [B + 1].
+
+    One compiled call, except for matrix NMS and for frames of more than `CANDIDATES` boxes.
+    """
+    code = METHODS.get(method)
+    if code is not None and int(np.diff(bounds).max(initial=0)) <= CANDIDATES:
+        return kernels.decay_all(
+            boxes,
+            scores,
+            labels,
+            bounds,
+            code,
+            sigma,
+            iou_threshold,
+            _as_scores_are(score_threshold),
+            max_detections,
+            class_agnostic,
+        )
+    kept, left = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)]
+    kept_bounds = np.zeros_like(bounds)
+    for i in range(len(bounds) - 1):
+        of_frame = slice(int(bounds[i]), int(bounds[i + 1]))
+        rows, remaining = suppress(
+            boxes[of_frame],
+            scores[of_frame],
+            labels[of_frame],
+            method=method,
+            sigma=sigma,
+            iou_threshold=iou_threshold,
+            score_threshold=score_threshold,
+            max_detections=max_detections,
+            class_agnostic=class_agnostic,
+        )
+        kept.append(rows + bounds[i])
+        left.append(remaining)
+        kept_bounds[i + 1] = kept_bounds[i] + len(rows)
+    return np.concatenate(kept), np.concatenate(left), kept_bounds
+
+
+def _as_scores_are(threshold: float) -> float:
+    """The threshold in the precision of scores: one written as 0.7 reaches a threshold of 0.7."""
+    return float(np.float32(threshold))
+
+
 def _candidates(boxes: Float32, scores: Float32, score_threshold: float) -> Int64:
     """Rows that can be kept, in rising order. Scores only fall and act downwards only, so the others change nothing."""
-    rows = np.flatnonzero((scores > 0) & (scores >= score_threshold) & np.isfinite(boxes).all(axis=1))
+    rows = kernels.candidates(boxes, scores, score_threshold)
     if len(rows) > CANDIDATES:
         best = np.argsort(-scores[rows], kind="stable")[:CANDIDATES]
         rows = np.sort(rows[best])
     return rows
-
-
-def _columns(boxes: Float32, labels: npt.NDArray[Any]) -> Float64:
-    """x1, y1, x2, y2, area and label of boxes [N, 4] as the kernels take them [6, N]."""
-    columns = np.empty((6, len(boxes)))
-    columns[:4] = boxes.T
-    columns[4] = (columns[2] - columns[0]) * (columns[3] - columns[1])
-    columns[5] = labels
-    return columns
 
 
 def _matrix(

@@ -80,8 +80,11 @@ def _add_train(commands: Commands[argparse.ArgumentParser]) -> None:
     added.add_argument("--cache", type=Path, required=True, help="folder filled by `render`")
     added.add_argument("--checkpoint", type=Path, required=True, help="where the averaged weights go (.safetensors)")
     added.add_argument("--minutes", type=float, default=70.0, help="wall-clock length; the learning rate ends with it")
-    added.add_argument("--start", type=Path, default=None, help="checkpoint to start from")
+    added.add_argument("--start", type=Path, default=None, help="checkpoint or exported .onnx to start from")
     added.add_argument("--batch", type=int, default=8, help="pictures a step, of each copy (default 8)")
+    added.add_argument("--width", type=int, default=512, help="of a training picture, pixels (default 512)")
+    added.add_argument("--height", type=int, default=288, help="of a training picture, pixels (default 288)")
+    added.add_argument("--whole", type=float, default=0.4, help="chance of a whole picture, not a window (default 0.4)")
     added.add_argument("--copies", type=int, default=2, help="processes that train together (default 2)")
     added.add_argument("--learning-rate", type=float, default=2e-3, help="the highest (default 2e-3)")
     added.add_argument(
@@ -102,11 +105,13 @@ def _train(options: argparse.Namespace) -> None:
     config = TrainConfig(
         minutes=options.minutes,
         batch=options.batch,
+        width=options.width,
+        height=options.height,
         learning_rate=options.learning_rate,
         seed=options.seed,
         threads=options.threads,
         bf16=not options.f32,
-        augment=AugmentConfig(repaint_chance=options.repaint),
+        augment=AugmentConfig(repaint_chance=options.repaint, whole_chance=options.whole),
     )
     body = partial(
         train_from_cache, cache=options.cache, checkpoint=options.checkpoint, config=config, start=options.start

@@ -137,9 +137,10 @@ def analyse(stages: list[Stage], image: NDArray[np.uint8], *, seq: int) -> tuple
     batch = Batch((frame,))
     for stage in stages:
         batch = stage(batch)
-    if batch.detections is None or batch.panoptic is None:
+    panoptic = batch.panoptic[0] if batch.panoptic else None
+    if batch.detections is None or panoptic is None:
         raise ValueError("the stages gave no detections or no panoptic map")
-    return batch.detections[0], batch.panoptic[0]
+    return batch.detections[0], panoptic
 
 
 def upsampled(panoptic: PanopticMap, height: int, width: int) -> NDArray[np.int64]:

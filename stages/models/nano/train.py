@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import math
 import sys
@@ -23,10 +24,13 @@ from stages.models.nano.network import Nano, NanoConfig
 from stages.models.nano.replicas import Replica
 from stages.models.nano.sample import PackedSample
 from stages.models.nano.targets import TrainingBatch, TrainingStream
+from stages.models.nano.unfold import unfolded
 from stages.models.world import STUFF, THINGS
 
 # A semantic error on a thin thing costs twice (the thing and the stuff behind it) and is few pixels: it counts double.
 _THING_PIXEL_WEIGHT = 2.0
+# Of pictures that the norms of an exported network are measured on.
+_UNFOLDING_BATCHES = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,16 +154,14 @@ def train(
         checkpoint: where the weights go, every few minutes and at the end.
         config: how to train.
         network_config: shape of the network.
-        start: a checkpoint to start from, or None for random weights.
+        start: a checkpoint or an exported ONNX file to start from, or None for random weights.
         replica: which of several copies that train together; the first keeps the weights.
         clock: seconds; a test gives its own.
     """
     replica = replica or Replica()
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
-    network = Nano(network_config).to(memory_format=torch.channels_last).train()
-    if start is not None:
-        network.load_state_dict(load_file(start))
+    network = _network(samples, config, network_config, start).to(memory_format=torch.channels_last).train()
     average = Average(network, config.average)
     optimizer = make_optimizer(network, learning_rate=config.learning_rate, weight_decay=config.weight_decay)
     log = _Log(config, clock, copies=replica.count, quiet=replica.rank > 0)
@@ -184,6 +186,18 @@ def train(
     if replica.rank == 0:
         save_checkpoint(average.network, checkpoint, log.lines)
     return average.network
+
+
+def _network(
+    samples: list[PackedSample], config: TrainConfig, network_config: NanoConfig | None, start: Path | None
+) -> Nano:
+    if start is not None and start.suffix == ".onnx":
+        batches = itertools.islice(_stream(samples, config, seed=config.seed), _UNFOLDING_BATCHES)
+        return unfolded(start, (batch.images for batch in batches), config=network_config)
+    network = Nano(network_config)
+    if start is not None:
+        network.load_state_dict(load_file(start))
+    return network
 
 
 class _Agreement:
@@ -213,10 +227,14 @@ def save_checkpoint(network: Nano, path: Path, lines: list[dict[str, float]]) ->
     path.with_suffix(".json").write_text(json.dumps(lines, indent=1) + "\n")
 
 
-def _batches(samples: list[PackedSample], config: TrainConfig, *, seed: int) -> Iterator[TrainingBatch]:
-    stream = TrainingStream(
+def _stream(samples: list[PackedSample], config: TrainConfig, *, seed: int) -> TrainingStream:
+    return TrainingStream(
         samples, batch=config.batch, width=config.width, height=config.height, seed=seed, config=config.augment
     )
+
+
+def _batches(samples: list[PackedSample], config: TrainConfig, *, seed: int) -> Iterator[TrainingBatch]:
+    stream = _stream(samples, config, seed=seed)
     return iter(DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,6 +24,7 @@ from stages.models.world.frame import WorldFrame
 _FORMAT: Final = "everyframe-world-truth"
 _VERSION: Final = 1
 _LARGEST_BYTES: Final = 64 << 20  # of JSON; what is larger is no truth of ours
+_MOST_PIXELS: Final = 1 << 27  # of all id maps kept; in memory four bytes each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +93,7 @@ def read_truth(path: str | Path) -> Truth:
     with Path(path).open("rb") as packed:
         try:
             text = gzip.GzipFile(fileobj=packed).read(_LARGEST_BYTES + 1)
-        except (EOFError, gzip.BadGzipFile) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{path} is not a whole gzip file: {error}") from error
     if len(text) > _LARGEST_BYTES:
         raise ValueError(f"{path} unpacks to more than {_LARGEST_BYTES} bytes, the limit for a truth file")
@@ -100,7 +102,7 @@ def read_truth(path: str | Path) -> Truth:
         if (content["format"], content["version"]) != (_FORMAT, _VERSION):
             raise ValueError(f"format {content['format']!r} version {content['version']!r}")
         return _truth(content)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"{path} is not a {_FORMAT} file of version {_VERSION}: {error}") from error
 
 
@@ -134,9 +136,13 @@ def _differences(id_map: NDArray[np.int32], before: NDArray[np.int32]) -> list[i
 
 def _truth(content: dict[str, Any]) -> Truth:
     scale, width, height = int(content["scale"]), int(content["width"]), int(content["height"])
+    records = content["frames"]
+    pixels = (height // scale) * (width // scale) * (1 + sum("map" in record for record in records))
+    if min(scale, width, height) < 1 or pixels > _MOST_PIXELS:
+        raise ValueError(f"{width}x{height} pixels at scale {scale}; at most {_MOST_PIXELS} pixels of id maps are read")
     id_map = np.zeros((height // scale, width // scale), np.int32)
     frames = []
-    for record in content["frames"]:
+    for record in records:
         kept = "map" in record
         if kept:
             id_map = id_map.copy()

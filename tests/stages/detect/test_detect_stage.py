@@ -20,7 +20,7 @@ from pipeline.messages import Batch, Detections, Frame, Surface
 from pipeline.stage import Stage
 from stages.detect import COCO_CLASSES, LAYOUTS, Detect, build_detector
 from stages.detect.layouts import recognise
-from stages.models.backend import open_network
+from stages.models.backend import Port, Signature, open_network
 from tests import networks
 
 SIZE = (64, 96)
@@ -124,6 +124,12 @@ def test_an_unknown_layout_lists_what_is_there_and_what_is_known(tmp_path: Path)
     assert "'any_out_0' [1, 7, 9, 2]" in message
     assert all(f"{name}: " in message for name in LAYOUTS)
     assert "\n" not in message
+
+
+def test_a_graph_that_takes_no_picture_is_of_no_layout() -> None:
+    for inputs in ((), (Port("x", ()),), (Port("x", (1, 3, 64, 96)), Port("y", (1,)))):
+        with pytest.raises(ModelError, match="of no known layout"):
+            recognise(Signature(inputs, (Port("out", (1, ALL, 85)),)), path=Path("any.onnx"))
 
 
 def test_a_named_layout_that_does_not_fit_is_refused(tmp_path: Path) -> None:
@@ -251,9 +257,13 @@ def test_a_damaged_model_of_ours_is_refused(tmp_path: Path) -> None:
         detector(nano_file(tmp_path, card={"sha256": "00"}))
 
 
-def test_a_card_without_classes_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "card",
+    ['{"sha256": "00"}', '{"things": "person", "stuff": [], "sha256": "00"}', '{"things": ' + "[" * 5000, "\xff"],
+)
+def test_a_card_without_classes_is_refused(tmp_path: Path, card: str) -> None:
     path = nano_file(tmp_path)
-    path.with_suffix(".json").write_text('{"sha256": "00"}')
+    path.with_suffix(".json").write_text(card, encoding="latin-1")
     with pytest.raises(ModelError, match="not a model card; 'things', 'stuff' and 'sha256' are needed"):
         detector(path)
 

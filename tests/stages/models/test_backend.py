@@ -167,6 +167,13 @@ def test_what_is_no_network_is_one_clear_line(kind: Kind, content: bytes, tmp_pa
     assert "\n" not in str(caught.value)
 
 
+def test_an_error_that_is_no_text_is_one_clear_line(tmp_path: Path) -> None:
+    path = networks.channel_means(tmp_path / "name.onnx")
+    path.write_bytes(path.read_bytes().replace(b"weight", b"w\xffight", 1))
+    with pytest.raises(ModelError, match="not an ONNX model that can be read"):
+        load_backend(path, kind="openvino")
+
+
 def test_an_empty_file_is_no_network(kind: Kind, tmp_path: Path) -> None:
     path = tmp_path / "empty.onnx"
     path.touch()

@@ -197,14 +197,30 @@ def slow_queries(masks: np.ndarray, class_logits: np.ndarray, threshold: float, 
     return segments
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_queries(seed: int) -> None:
+def enlarged(masks: np.ndarray, scale: int) -> np.ndarray:
+    """Planes [Q, h, w] as [Q, scale * h, scale * w]."""
+    out = np.empty((len(masks), masks.shape[1] * scale, masks.shape[2] * scale), dtype=np.float32)
+    for q, y, x in np.ndindex(out.shape):
+        out[q, y, x] = interpolated(masks[q], y, x, scale)
+    return out
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(20))
+def test_queries(seed: int, scale: int) -> None:
     rng = np.random.default_rng(seed)
     count, h, w = (int(n) for n in rng.integers(1, 9, 3))
     masks = rng.normal(0, 2, (count, h, w)).astype(np.float32)
     class_logits = rng.normal(0, 2, (count, len(CLASSES.names) + 1)).astype(np.float32)
     out, things = merge_queries(
-        masks, class_logits, classes=CLASSES, transform=Transform(2, 2), score_threshold=0.4, min_visible=0.3
+        masks,
+        class_logits,
+        classes=CLASSES,
+        transform=Transform(2, 2),
+        scale=scale,
+        score_threshold=0.4,
+        min_visible=0.3,
     )
-    check(out, slow_queries(masks, class_logits, 0.4, 0.3), things)
+    check(out, slow_queries(enlarged(masks, scale), class_logits, 0.4, 0.3), things)
+    assert out.transform == Transform(2 / scale, 2 / scale)
     assert things.boxes.tolist() == out.segments.boxes[out.segments.is_thing].tolist()

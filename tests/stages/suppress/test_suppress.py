@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
-from typing import get_args
+from itertools import pairwise
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from pipeline.config import SuppressConfig
-from pipeline.messages import Batch, Detections, Frame, Surface
+from pipeline.messages import Batch, BatchDetections, Detections, Frame, Surface
 from pipeline.stage import Stage
 from stages.suppress import CANDIDATES, METHODS, Method, Suppress, suppress
 from stages.suppress.reference import suppress_slowly
 from stages.suppress.stage import suppressed
+from stages.suppress.suppress import suppress_all
 
 ALL_METHODS = get_args(Method)
 
@@ -202,12 +204,33 @@ def test_max_detections_keeps_the_best_after_decay() -> None:
     scores = np.array([0.9, 0.8, 0.7], dtype=np.float32)
     found = Detections.of(PAIR, scores, np.zeros(3, dtype=np.int32))
     config = SuppressConfig(method="soft-linear", iou_threshold=0.3, max_detections=2)
-    assert suppressed(found, config).raw_scores.tolist() == scores[[0, 2]].tolist()
+    assert suppressed(BatchDetections.of((found,)), config)[0].raw_scores.tolist() == scores[[0, 2]].tolist()
 
 
 def test_suppressing_again_keeps_the_networks_scores() -> None:
     scores = np.array([0.9, 0.8, 0.7], dtype=np.float32)
     found = Detections.of(PAIR, scores, np.zeros(3, dtype=np.int32))
-    once = suppressed(found, SuppressConfig())
-    twice = suppressed(replace(once), SuppressConfig())
+    once = suppressed(BatchDetections.of((found,)), SuppressConfig())[0]
+    twice = suppressed(BatchDetections.of((replace(once),)), SuppressConfig())[0]
     assert sorted(twice.raw_scores.tolist()) == sorted(scores.tolist())
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("most", [0, 40, CANDIDATES + 50])
+def test_a_batch_at_once_is_its_frames_one_by_one(method: Method, most: int) -> None:
+    rng = np.random.default_rng(most)
+    counts = [most, 0, 7, most // 2]
+    corners = rng.uniform(0, 200, (sum(counts), 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(5, 60, corners.shape)], axis=1).astype(np.float32)
+    boxes[rng.random(len(boxes)) < 0.02] = np.nan
+    scores = rng.choice(np.linspace(0, 1, 21, dtype=np.float32), len(boxes))
+    labels = rng.integers(0, 3, len(boxes)).astype(np.int32)
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    options: dict[str, Any] = {"method": method, "score_threshold": 0.15, "max_detections": 30}
+    rows, left, kept_bounds = suppress_all(boxes, scores, labels, bounds, **options)
+    assert left.dtype == np.float32
+    for i, (first, last) in enumerate(pairwise(bounds.tolist())):
+        alone, remaining = suppress(boxes[first:last], scores[first:last], labels[first:last], **options)
+        mine = slice(int(kept_bounds[i]), int(kept_bounds[i + 1]))
+        assert rows[mine].tolist() == (alone + first).tolist()
+        assert left[mine].tobytes() == remaining.tobytes()

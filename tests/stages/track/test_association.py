@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from stages.track.association import assign, gated_iou
+from tests.stages.track.slow.association import assign, gated_iou
 
 
 def slow_iou(a: np.ndarray, b: np.ndarray) -> float:

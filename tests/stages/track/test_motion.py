@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.track import motion
+from tests.stages.track.slow import motion
 
 
 class MatrixKalman:
@@ -62,7 +62,7 @@ def test_equals_the_full_matrices() -> None:
         motion.predict(states, dt)
         boxes = boxes + rng.normal(0, 1, boxes.shape).astype(np.float32)
         seen = np.flatnonzero(rng.random(6) < 0.7)
-        motion.correct(states, seen, boxes, seen)
+        motion.correct(states, boxes, np.where(np.isin(np.arange(6), seen), np.arange(6), -1))
         for i, one in enumerate(slow):
             one.predict(dt)
             if i in seen:

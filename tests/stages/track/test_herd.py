@@ -1,0 +1,105 @@
+"""All trackers in one compiled call against one tracker and one frame at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+
+from pipeline.config import TrackerConfig
+from pipeline.messages import BatchDetections, Detections, Tracks
+from stages.track.herd import Herd
+from stages.track.step import assign
+from tests.stages.track.slow.tracker import Tracker as SlowTracker
+
+COLUMNS = ("ids", "boxes", "labels", "scores", "states", "detection_index")
+
+
+def crowd(seed: int, frames: int, *, objects: int) -> list[Detections]:
+    """Objects of three labels that cross, hide, come back and are doubted; boxes in no order, some of them no boxes."""
+    rng = np.random.default_rng(seed)
+    at, speed = rng.uniform(0, 600, (objects, 2)), rng.normal(0, 8, (objects, 2))
+    size, labels = rng.uniform(20, 90, (objects, 2)), rng.integers(0, 3, objects)
+    out = []
+    for _ in range(frames):
+        at = at + speed
+        seen = rng.permutation(np.flatnonzero(rng.random(objects) < 0.8))
+        corner = at[seen] + rng.normal(0, 2, (len(seen), 2))
+        boxes = np.concatenate([corner, corner + size[seen]], axis=1).astype(np.float32)
+        boxes[rng.random(len(boxes)) < 0.02] = np.nan
+        scores = rng.choice(np.array([0.05, 0.2, 0.45, 0.5, 0.7, 0.9], np.float32), len(seen))
+        out.append(Detections.of(boxes, scores, labels[seen].astype(np.int32)))
+    return out
+
+
+def assert_same(ours: Tracks, theirs: Tracks) -> None:
+    for name in COLUMNS:
+        left, right = getattr(ours, name), getattr(theirs, name)
+        assert left.dtype == right.dtype, name
+        assert left.tobytes() == right.tobytes(), name
+
+
+@pytest.mark.parametrize("size", [1, 3, 17])
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrackerConfig(),
+        TrackerConfig(confirm_frames=1, lost_seconds=0.2),
+        TrackerConfig(confirm_frames=4, match_iou=0.0, second_match_iou=0.0, new_track_score=0.7),
+    ],
+)
+def test_equals_a_tracker_a_source_to_the_bit(size: int, config: TrackerConfig) -> None:
+    """Sources of 0 to 45 objects, frames in an order of their own, every ninth only predicted, in batches."""
+    rng = np.random.default_rng(size)
+    scenes = [crowd(seed, 40, objects=9 * seed) for seed in range(6)]
+    order = rng.permutation(np.repeat(np.arange(6), 40))
+    herd, slow = Herd(config), [SlowTracker(config) for _ in scenes]
+    numbers = [herd.admit() for _ in scenes]
+    steps = [0] * len(scenes)
+    queue: list[tuple[int, float, Detections, bool]] = []
+    published = 0
+    for turn, source in enumerate(order.tolist()):
+        step = steps[source]
+        steps[source] += 1
+        analysed = turn % 9 != 8 or step == 0
+        found = scenes[source][step] if analysed else Detections.empty()
+        queue.append((source, step * 0.04 + 0.001 * (step % 3), found, analysed))
+        if len(queue) < size:
+            continue
+        block = BatchDetections.of([found for _, _, found, _ in queue])
+        ours = herd.step([numbers[s] for s, *_ in queue], [t for _, t, *_ in queue], block, [a for *_, a in queue])
+        for tracks, (s, time, found, seen) in zip(ours, queue, strict=True):
+            assert_same(tracks, slow[s].update(found, time) if seen else slow[s].predict(time))
+            published += len(tracks)
+        queue.clear()
+    assert published > 1000
+
+
+def test_a_tracker_that_goes_leaves_the_others_alone_and_its_number_starts_anew() -> None:
+    herd, slow = Herd(TrackerConfig()), SlowTracker(TrackerConfig())
+    scene = crowd(3, 30, objects=40)
+    stays = herd.admit()
+    for step, found in enumerate(scene):
+        goes = herd.admit()
+        both = BatchDetections.of((found, found))
+        ours, first = herd.step((stays, goes), (step * 0.04, 0.0), both, (True, True))
+        assert_same(ours, slow.update(found, step * 0.04))
+        assert first.ids.tolist() == list(range(1, len(first) + 1))
+        herd.dismiss(goes)
+
+
+def test_a_frame_without_a_tracker_has_no_tracks() -> None:
+    herd = Herd(TrackerConfig())
+    found = BatchDetections.of(crowd(1, 2, objects=5))
+    assert [len(tracks) for tracks in herd.step((-1, -1), (0.0, 0.0), found, (True, True))] == [0, 0]
+
+
+def test_assignment_is_that_of_scipy_ties_included() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        rows = int(rng.integers(1, 8))
+        columns = int(rng.integers(rows, 10))
+        costs = -rng.choice(np.array([0.0, 0.25, 0.5, 0.6, 1.0]), (rows, columns), p=[0.5, 0.1, 0.2, 0.1, 0.1])
+        ours = np.empty(rows, np.int64)
+        assign(costs, ours)
+        assert ours.tolist() == linear_sum_assignment(costs)[1].tolist()
