@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pipeline.config import TrackerConfig
-from pipeline.messages import Batch, Detections, Frame, Tracks, TrackState
+from pipeline.messages import Batch, BatchDetections, Detections, Frame, Tracks, TrackState
 from pipeline.stage import Field
+from stages.track.herd import Herd
 from stages.track.timeline import Timeline
-from stages.track.tracker import Tracker
 
 
 @dataclass(slots=True)
 class _Followed:
-    """One source's epoch."""
+    """One source's epoch, and its tracker's number."""
 
     epoch: int
-    tracker: Tracker
+    number: int
     timeline: Timeline = field(default_factory=Timeline)
 
 
@@ -38,32 +38,51 @@ class Track:
     def __init__(self, config: TrackerConfig | None = None) -> None:
         self.config = config or TrackerConfig()
         self._sources: dict[str, _Followed] = {}
+        self._herd = Herd(self.config)
+        self._ending: list[int] = []  # trackers of epochs that were over when this batch began, or end within it
 
     def __call__(self, batch: Batch) -> Batch:
         """The batch with tracks."""
+        found = BatchDetections.of(batch.detections or (Detections.empty(),) * len(batch))
         analysed = batch.analysed or (True,) * len(batch)
-        found = batch.detections or (Detections.empty(),) * len(batch)
-        pairs = [self._follow(*of_frame) for of_frame in zip(batch.frames, found, analysed, strict=True)]
+        numbers, times = [], []
+        for frame in batch.frames:
+            followed = self._followed(frame)
+            # A straggler of an epoch that is over must not restart the ids of this one.
+            numbers.append(-1 if followed is None else followed.number)
+            times.append(0.0 if followed is None else _advance(followed, frame))
+        tracks = self._herd.step(numbers, times, found, analysed)
+        for number in self._ending:
+            self._herd.dismiss(number)
+        self._ending.clear()
+        if all(analysed):
+            return batch.with_(detections=found, tracks=tracks)
+        pairs = [
+            (d, t) if seen or number < 0 else as_detected(t)
+            for d, t, seen, number in zip(found, tracks, analysed, numbers, strict=True)
+        ]
         return batch.with_(detections=tuple(d for d, _ in pairs), tracks=tuple(t for _, t in pairs))
 
     def forget(self, source_id: str) -> None:
         """Drops what is known of a source that is gone."""
-        self._sources.pop(source_id, None)
+        followed = self._sources.pop(source_id, None)
+        if followed is not None:
+            self._herd.dismiss(followed.number)
 
-    def _follow(self, frame: Frame, detections: Detections, analysed: bool) -> tuple[Detections, Tracks]:
+    def _followed(self, frame: Frame) -> _Followed | None:
+        """What is known of the frame's epoch, a new one begun; None for an epoch that is over."""
         followed = self._sources.get(frame.source_id)
-        if followed is None or followed.epoch < frame.epoch:
-            followed = _Followed(frame.epoch, Tracker(self.config))
-            self._sources[frame.source_id] = followed
-        elif frame.epoch < followed.epoch:
-            return (
-                detections,
-                Tracks.empty(),
-            )  # a straggler of an epoch that is over must not restart the ids of this one
-        seconds = followed.timeline.advance(frame.capture_time_ns, discontinuity=frame.discontinuity)
-        if analysed:
-            return detections, followed.tracker.update(detections, seconds)
-        return as_detected(followed.tracker.predict(seconds))
+        if followed is None:
+            followed = self._sources[frame.source_id] = _Followed(frame.epoch, self._herd.admit())
+        elif followed.epoch < frame.epoch:
+            # Frames of the epoch before may stand in front of this one in the same batch: another tracker.
+            self._ending.append(followed.number)
+            followed = self._sources[frame.source_id] = _Followed(frame.epoch, self._herd.admit())
+        return followed if followed.epoch == frame.epoch else None
+
+
+def _advance(followed: _Followed, frame: Frame) -> float:
+    return followed.timeline.advance(frame.capture_time_ns, discontinuity=frame.discontinuity)
 
 
 def as_detected(tracks: Tracks) -> tuple[Detections, Tracks]:

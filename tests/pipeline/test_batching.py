@@ -17,6 +17,7 @@ MS = 1_000_000
 class Picture:
     epoch: int
     seq: int
+    capture_time_ns: int = 0
 
 
 def batcher(*, max_batch: int = 4, max_wait_ms: int = 10, queue_frames: int = 2, **sources: int) -> Batcher[Picture]:

@@ -1,0 +1,165 @@
+"""The trackers of all sources, stepped together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.config import TrackerConfig
+from pipeline.messages import BatchDetections, BatchTracks, Float32, Int32, Int64, UInt8
+from stages.track.step import step
+
+Float64 = npt.NDArray[np.float64]
+
+FIRST_ROWS = 32  # of a tracker: tracks it has room for before it must move
+
+
+class Herd:
+    """Trackers by number. Each gives the boxes of one source's consecutive frames identities.
+
+    Ids count from 1 and are given when a track is confirmed, so that false alarms use none up. Only boxes of one label
+    continue a track. Times are seconds on any clock that moves forward, evenly or not.
+
+    Tracks of all lie in one table. A tracker has consecutive rows, and moves to the end where it needs more; the table
+    is made anew, without the rows that were left behind, when it is full.
+    """
+
+    def __init__(self, config: TrackerConfig) -> None:
+        self.config = config
+        self._starts: Int64 = np.zeros(0, dtype=np.int64)
+        self._room: Int64 = np.zeros(0, dtype=np.int64)
+        self._counts: Int64 = np.zeros(0, dtype=np.int64)
+        self._lasts: Float64 = np.zeros(0)
+        self._next_ids: Int64 = np.zeros(0, dtype=np.int64)
+        self._free: list[int] = []
+        self._used = 0  # rows of the table, left behind ones included
+        self._states: Float64 = np.zeros((0, 4, 5))
+        self._labels: Int32 = np.zeros(0, dtype=np.int32)
+        self._scores: Float32 = np.zeros(0, dtype=np.float32)
+        self._ids: Int64 = np.zeros(0, dtype=np.int64)
+        self._phase: UInt8 = np.zeros(0, dtype=np.uint8)
+        self._sightings: Int32 = np.zeros(0, dtype=np.int32)
+        self._seen_seconds: Float64 = np.zeros(0)
+
+    def admit(self) -> int:
+        """A new tracker; its number, which may be that of one dismissed."""
+        if not self._free:
+            before = len(self._starts)
+            more = max(4, before)
+            for name in ("_starts", "_room", "_counts", "_lasts", "_next_ids"):
+                column = getattr(self, name)
+                setattr(self, name, np.concatenate([column, np.zeros(more, column.dtype)]))
+            self._free = list(range(before + more - 1, before - 1, -1))
+        number = self._free.pop()
+        self.reset(number)
+        return number
+
+    def dismiss(self, number: int) -> None:
+        """Forget a tracker."""
+        self._counts[number] = self._room[number] = 0
+        self._free.append(number)
+
+    def reset(self, number: int) -> None:
+        """Forget its tracks; ids start at 1 again."""
+        self._counts[number], self._lasts[number], self._next_ids[number] = 0, np.nan, 1
+
+    def last_seconds(self, number: int) -> float | None:
+        """The time of its last frame; None before the first."""
+        last = float(self._lasts[number])
+        return None if np.isnan(last) else last
+
+    def step(
+        self, numbers: Sequence[int], times: Sequence[float], found: BatchDetections, analysed: Sequence[bool]
+    ) -> BatchTracks:
+        """The tracks after each frame, by rising id: confirmed ones, and lost ones where predicted.
+
+        Args:
+            numbers: the tracker of each frame, -1 for none; frames of one tracker in order.
+            times: seconds of each frame, later than the last of its tracker.
+            analysed: false where a frame has no detections because none were looked for; nothing changes by it.
+        """
+        slots = np.array(numbers, dtype=np.int64)
+        frames = len(slots)
+        widths = np.diff(found.bounds)
+        followed = slots >= 0
+        most = self._make_room(slots[followed], widths[followed])
+        out_bounds = np.empty(frames + 1, dtype=np.int64)
+        ids, boxes = np.empty(most, dtype=np.int64), np.empty((most, 4), dtype=np.float32)
+        labels, scores = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.float32)
+        states, index = np.empty(most, dtype=np.uint8), np.empty(most, dtype=np.int32)
+        config = self.config
+        count = step(
+            slots,
+            np.array(analysed, dtype=np.bool_),
+            np.array(times, dtype=np.float64),
+            found.bounds,
+            found.boxes,
+            found.scores,
+            found.labels,
+            self._starts,
+            self._counts,
+            self._lasts,
+            self._next_ids,
+            self._states,
+            self._labels,
+            self._scores,
+            self._ids,
+            self._phase,
+            self._sightings,
+            self._seen_seconds,
+            config.high_score,
+            config.low_score,
+            config.new_track_score,
+            config.match_iou,
+            config.second_match_iou,
+            config.confirm_frames,
+            config.lost_seconds,
+            ids,
+            boxes,
+            labels,
+            scores,
+            states,
+            index,
+            out_bounds,
+        )
+        rows = slice(0, count)
+        return BatchTracks(ids[rows], boxes[rows], labels[rows], scores[rows], states[rows], index[rows], out_bounds)
+
+    def _make_room(self, slots: Int64, widths: Int64) -> int:
+        """Let every tracker of a batch have room for a track a detection; rows that may be published at most."""
+        coming = np.bincount(slots, weights=widths, minlength=len(self._starts)).astype(np.int64)
+        needed = self._counts + coming
+        for number in np.flatnonzero(needed > self._room).tolist():
+            self._move(number, max(FIRST_ROWS, 2 * int(needed[number])))
+        return int(needed[slots].sum())
+
+    def _move(self, number: int, rows: int) -> None:
+        """Give a tracker so many rows at the end of the table."""
+        if self._used + rows > len(self._labels):
+            self._compact(rows)
+        count, start, to = int(self._counts[number]), int(self._starts[number]), self._used
+        for column in self._columns().values():
+            column[to : to + count] = column[start : start + count]
+        self._starts[number], self._room[number] = to, rows
+        self._used += rows
+
+    def _compact(self, more: int) -> None:
+        """A table without the rows that nobody has, twice as large as what is needed."""
+        room = int(self._room.sum())
+        columns = self._columns()
+        fresh = {name: np.zeros((2 * (room + more), *one.shape[1:]), one.dtype) for name, one in columns.items()}
+        self._used = 0
+        for number in np.flatnonzero(self._room).tolist():
+            count, start, to = int(self._counts[number]), int(self._starts[number]), self._used
+            for name, column in columns.items():
+                fresh[name][to : to + count] = column[start : start + count]
+            self._starts[number] = to
+            self._used += int(self._room[number])
+        for name, column in fresh.items():
+            setattr(self, name, column)
+
+    def _columns(self) -> dict[str, npt.NDArray[np.generic]]:
+        names = ("_states", "_labels", "_scores", "_ids", "_phase", "_sightings", "_seen_seconds")
+        return {name: getattr(self, name) for name in names}

@@ -1,0 +1,409 @@
+"""The compiled step of trackers: all frames of a batch, of any sources, in one call.
+
+ByteTrack (Zhang et al., 2022): confident boxes are matched first, to all tracks; what is left of the tracks seen last
+time may be continued by a doubtful box; doubtful boxes never start a track.
+
+Tracks move by a constant-velocity Kalman filter in closed form. Centre x, centre y, width and height of a box move
+independently of each other, so a track is four filters of two numbers each (position, velocity) instead of one of
+eight, and nothing is inverted. Noise scales with the box, as in DeepSORT (Wojke et al., 2017), but is stated per
+second, so that stepping 80 ms at once equals stepping 40 ms twice. A state is [4, 5]: of cx, cy, w, h the position,
+velocity, and the variances position², position·velocity, velocity². Pixels and seconds.
+
+The slow form, a frame at a time with numpy and scipy, is in tests/stages/track/slow; the two are equal to the bit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from pipeline.messages import Float32, Int32, Int64, TrackState, UInt8
+from stages.compiled import compiled, inlined, read_only
+
+Float64 = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+TENTATIVE, CONFIRMED, LOST = int(TrackState.TENTATIVE), int(TrackState.CONFIRMED), int(TrackState.LOST)
+
+# In box sizes: widths for cx and w, heights for cy and h. DeepSORT's figures (1/20 and 1/160 of the height a frame) at
+# 30 frames a second.
+MEASUREMENT_STD = 0.05
+POSITION_STD_PER_SQRT_SECOND = 0.27  # random walk: what constant velocity does not explain
+VELOCITY_STD_PER_SQRT_SECOND = 1.0
+FIRST_VELOCITY_STD = 1.9  # sizes a second; of a new track nothing is known
+
+_SMALLEST_SIZE = 1.0  # pixels; a box predicted to shrink stays a box
+
+
+@compiled(types.void(types.float64[:, ::1], read_only("float32", 1)))
+def _begin(state: Float64, box: Float32) -> None:
+    """The state [4, 5] of a track first seen at a box."""
+    for axis in range(4):
+        low, high = np.float64(box[axis % 2]), np.float64(box[2 + axis % 2])
+        size = max(high - low, _SMALLEST_SIZE)
+        state[axis, 0] = (low + high) / 2.0 if axis < 2 else size
+        state[axis, 1] = state[axis, 3] = 0.0
+        state[axis, 2] = (2 * MEASUREMENT_STD * size) ** 2
+        state[axis, 4] = (FIRST_VELOCITY_STD * size) ** 2
+
+
+@compiled(types.void(types.float64[:, ::1], types.float64[:, ::1]))
+def _copy(state: Float64, to: Float64) -> None:
+    """A state, elsewhere."""
+    for axis in range(4):
+        for value in range(5):
+            to[axis, value] = state[axis, value]
+
+
+@compiled(types.void(types.float64[:, ::1], types.float64))
+def _predict(state: Float64, seconds: float) -> None:
+    """Moves a state on."""
+    width, height = max(state[2, 0], _SMALLEST_SIZE), max(state[3, 0], _SMALLEST_SIZE)
+    for axis in range(4):
+        of = state[axis]
+        size = width if axis % 2 == 0 else height
+        walk = (POSITION_STD_PER_SQRT_SECOND * size) ** 2
+        drift = (VELOCITY_STD_PER_SQRT_SECOND * size) ** 2
+        of[0] += seconds * of[1]
+        of[2] += seconds * (2.0 * of[3] + seconds * of[4] + walk + seconds * seconds * drift / 3.0)
+        of[3] += seconds * (of[4] + seconds * drift / 2.0)
+        of[4] += seconds * drift
+    for axis in range(2, 4):
+        state[axis, 0] = max(state[axis, 0], _SMALLEST_SIZE)
+
+
+@compiled(types.void(types.float64[:, ::1], read_only("float32", 1)))
+def _correct(state: Float64, box: Float32) -> None:
+    """A state sees a box."""
+    width, height = max(state[2, 0], _SMALLEST_SIZE), max(state[3, 0], _SMALLEST_SIZE)
+    for axis in range(4):
+        low, high = np.float64(box[axis % 2]), np.float64(box[2 + axis % 2])
+        seen = (low + high) / 2.0 if axis < 2 else high - low
+        size = width if axis % 2 == 0 else height
+        of = state[axis]
+        total = of[2] + (MEASUREMENT_STD * size) ** 2
+        gain, velocity_gain = of[2] / total, of[3] / total
+        surprise = seen - of[0]
+        of[0] += gain * surprise
+        of[1] += velocity_gain * surprise
+        of[4] -= velocity_gain * of[3]
+        of[3] -= gain * of[3]
+        of[2] -= gain * of[2]
+
+
+@compiled(types.void(types.float64[:, ::1], types.float32[::1]))
+def _place(state: Float64, box: Float32) -> None:
+    """The box xyxy where a state stands."""
+    for axis in range(2):
+        centre, half = state[axis, 0], state[2 + axis, 0] / 2.0
+        box[axis], box[2 + axis] = centre - half, centre + half
+
+
+@compiled(types.void(read_only("float64", 2), types.int64[::1]))
+def assign(costs: Float64, column_of: Int64) -> None:
+    """The column of each row of costs [R, C], R <= C, so that their costs sum to the least.
+
+    Shortest augmenting paths (Crouse, 2016), with the order of search and the ties of `scipy.optimize`.
+    """
+    rows, columns = costs.shape
+    u, v, shortest = np.zeros(rows), np.zeros(columns), np.empty(columns)
+    path, row_of, remaining = np.full(columns, -1), np.full(columns, -1), np.empty(columns, np.int64)
+    in_rows, in_columns = np.empty(rows, np.bool_), np.empty(columns, np.bool_)
+    column_of[:] = -1
+    for first in range(rows):
+        left = columns
+        for j in range(columns):
+            remaining[j] = columns - j - 1
+            in_columns[j], shortest[j] = False, np.inf
+        in_rows[:] = False
+        least, sink, i = 0.0, -1, first
+        while sink == -1:
+            index, lowest = -1, np.inf
+            in_rows[i] = True
+            for at in range(left):
+                j = remaining[at]
+                reduced = least + costs[i, j] - u[i] - v[j]
+                if reduced < shortest[j]:
+                    path[j], shortest[j] = i, reduced
+                if shortest[j] < lowest or (shortest[j] == lowest and row_of[j] == -1):
+                    lowest, index = shortest[j], at
+            if index < 0:  # not a number among the costs: what is assigned so far stays
+                return
+            least = lowest
+            j = remaining[index]
+            if row_of[j] == -1:
+                sink = j
+            else:
+                i = row_of[j]
+            in_columns[j] = True
+            left -= 1
+            remaining[index] = remaining[left]
+        u[first] += least
+        for i in range(rows):
+            if in_rows[i] and i != first:
+                u[i] += least - shortest[column_of[i]]
+        for j in range(columns):
+            if in_columns[j]:
+                v[j] -= least - shortest[j]
+        j, i = sink, -1
+        while i != first:
+            i = path[j]
+            row_of[j] = i
+            column_of[i], j = j, column_of[i]
+
+
+@inlined
+def _overlap(a: Float32, b: Float32, smallest: float) -> float:
+    """Overlap over union of two boxes; 0 below `smallest`."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width > 0.0 and height > 0.0:
+        overlap = np.float64(width) * np.float64(height)
+        union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - overlap
+        if overlap >= smallest * union:
+            share: float = overlap / union
+            return share
+    return 0.0
+
+
+@compiled(
+    types.int64(
+        types.int64[::1], types.int64, read_only("float32", 2), read_only("int32", 1),
+        types.int64[::1], types.int64, read_only("float32", 2), read_only("int32", 1),
+        types.float64, types.int64[::1],
+    )
+)  # fmt: skip
+def pair(
+    rows: Int64,  # tracks that take part, the first `many`
+    many: int,
+    expected: Float32,  # [M, 4] of all tracks
+    track_labels: Int32,  # [M]
+    columns: Int64,  # boxes that take part, the first `few`; those left over are moved to the front
+    few: int,
+    boxes: Float32,  # [N, 4]
+    labels: Int32,  # [N]
+    smallest: float,
+    matched: Int64,  # [M] box of each track, written here
+) -> int:
+    """Gives tracks boxes of their label so that the overlaps sum to the most; how many boxes are left over."""
+    if many == 0 or few == 0:
+        return few
+    turned = few < many  # a row needs a column
+    costs = np.zeros((few, many)) if turned else np.zeros((many, few))
+    for r in range(many):
+        for c in range(few):
+            if track_labels[rows[r]] == labels[columns[c]]:
+                value = -_overlap(expected[rows[r]], boxes[columns[c]], smallest)
+                if turned:
+                    costs[c, r] = value
+                else:
+                    costs[r, c] = value
+    column_of = np.empty(len(costs), np.int64)
+    assign(costs, column_of)
+    taken = np.zeros(few, np.bool_)
+    for i in range(len(costs)):
+        j = column_of[i]
+        if j >= 0 and costs[i, j] < 0.0:
+            r, c = (j, i) if turned else (i, j)
+            matched[rows[r]] = columns[c]
+            taken[c] = True
+    free = 0
+    for c in range(few):
+        if not taken[c]:
+            columns[free] = columns[c]
+            free += 1
+    return free
+
+
+_I64, _F64, _U8 = types.int64[::1], types.float64[::1], types.uint8[::1]
+_F32, _I32 = types.float32[::1], types.int32[::1]
+
+
+@compiled(
+    types.int64(
+        # the frames
+        read_only("int64", 1), read_only("boolean", 1), read_only("float64", 1), read_only("int64", 1),
+        read_only("float32", 2), read_only("float32", 1), read_only("int32", 1),
+        # the trackers
+        read_only("int64", 1), _I64, _F64, _I64,
+        # the tracks
+        types.float64[:, :, ::1], _I32, _F32, _I64, _U8, _I32, _F64,
+        # the settings
+        types.float32, types.float32, types.float32, types.float64, types.float64, types.int64, types.float64,
+        # what is published
+        _I64, types.float32[:, ::1], _I32, _F32, _U8, _I32, _I64,
+    )
+)  # fmt: skip
+def step(
+    slots: Int64,  # [B] the tracker of each frame, -1 for none; frames of one tracker in order
+    analysed: Bools,  # [B] false: tracks are only predicted, and nothing changes
+    times: Float64,  # [B] seconds, each later than its tracker's last
+    bounds: Int64,  # [B + 1] detections bounds[i] to bounds[i + 1] are frame i's
+    boxes: Float32,  # [N, 4] xyxy
+    scores: Float32,  # [N]
+    labels: Int32,  # [N]
+    starts: Int64,  # [S] first row of each tracker; it has room for a track a detection, besides those it has
+    counts: Int64,  # [S] its tracks, in order of birth
+    lasts: Float64,  # [S] seconds of its last frame; not a number before the first
+    next_ids: Int64,  # [S]
+    states: Float64,  # [R, 4, 5]
+    track_labels: Int32,  # [R]
+    track_scores: Float32,  # [R] of the last detection
+    ids: Int64,  # [R] 0 until confirmed
+    phase: UInt8,  # [R] TrackState
+    sightings: Int32,  # [R]
+    seen_seconds: Float64,  # [R] when it was seen last
+    high_score: float,
+    low_score: float,
+    new_score: float,
+    match_iou: float,
+    second_iou: float,
+    confirm_frames: int,
+    lost_seconds: float,
+    out_ids: Int64,  # [P] room for all tracks of all frames
+    out_boxes: Float32,  # [P, 4]
+    out_labels: Int32,  # [P]
+    out_scores: Float32,  # [P]
+    out_states: UInt8,  # [P]
+    out_index: Int32,  # [P] row among its frame's detections, -1 where not seen
+    out_bounds: Int64,  # [B + 1] tracks out_bounds[i] to out_bounds[i + 1] are frame i's
+) -> int:
+    """Every frame through its tracker; how many tracks are published: those that have an id, by rising id.
+
+    A tentative track that is missed once ends, so tracks are confirmed in order of birth and ids rise with the rows.
+    The size of a track that is missed is not extrapolated: it would run away within a second.
+    """
+    out = 0
+    out_bounds[0] = 0
+    most = 0
+    for i in range(len(slots)):
+        if slots[i] >= 0:
+            most = max(most, counts[slots[i]])
+    most += len(scores)
+    matched, expected = np.empty(most, np.int64), np.empty((most, 4), np.float32)
+    rows, tentative = np.empty(most, np.int64), np.empty(most, np.int64)
+    confident, doubtful = np.empty(most, np.int64), np.empty(most, np.int64)
+    moved = np.empty((4, 5))
+    for i in range(len(slots)):
+        s = slots[i]
+        if s < 0:
+            out_bounds[i + 1] = out
+            continue
+        at, now = starts[s], times[i]
+        first = np.isnan(lasts[s])
+        elapsed = 0.0 if first else now - lasts[s]
+        if not analysed[i]:
+            for t in range(at, at + counts[s]):
+                if ids[t] == 0:
+                    continue
+                _copy(states[t], moved)
+                _predict(moved, elapsed)
+                _place(moved, out_boxes[out])
+                out_ids[out], out_labels[out], out_scores[out] = ids[t], track_labels[t], track_scores[t]
+                out_states[out], out_index[out] = phase[t], -1
+                out += 1
+            out_bounds[i + 1] = out
+            continue
+
+        # Time passes; what was lost too long ends.
+        count = 0
+        for t in range(at, at + counts[s]):
+            if phase[t] == LOST and now - seen_seconds[t] > lost_seconds:
+                continue
+            to = at + count
+            count += 1
+            if to != t:
+                _copy(states[t], states[to])
+                track_labels[to], track_scores[to], ids[to] = track_labels[t], track_scores[t], ids[t]
+                phase[to], sightings[to], seen_seconds[to] = phase[t], sightings[t], seen_seconds[t]
+            _predict(states[to], elapsed)
+
+        # Who sees what.
+        found = bounds[i]
+        own_boxes, own_scores = boxes[found : bounds[i + 1]], scores[found : bounds[i + 1]]
+        own_labels = labels[found : bounds[i + 1]]
+        sure = unsure = 0
+        for j in range(len(own_scores)):
+            box = own_boxes[j]
+            if not (np.isfinite(box[0]) and np.isfinite(box[1]) and np.isfinite(box[2]) and np.isfinite(box[3])):
+                continue
+            if own_scores[j] >= high_score:
+                confident[sure] = j
+                sure += 1
+            elif own_scores[j] >= low_score:
+                doubtful[unsure] = j
+                unsure += 1
+        known = new = 0
+        for k in range(count):
+            matched[k] = -1
+            _place(states[at + k], expected[k])
+            if phase[at + k] == TENTATIVE:
+                tentative[new] = k
+                new += 1
+            else:
+                rows[known] = k
+                known += 1
+        names = track_labels[at : at + count]
+        sure = pair(rows, known, expected, names, confident, sure, own_boxes, own_labels, match_iou, matched)
+        missed = 0
+        for k in range(count):
+            if phase[at + k] == CONFIRMED and matched[k] < 0:
+                rows[missed] = k
+                missed += 1
+        pair(rows, missed, expected, names, doubtful, unsure, own_boxes, own_labels, second_iou, matched)
+        sure = pair(tentative, new, expected, names, confident, sure, own_boxes, own_labels, match_iou, matched)
+
+        # The seen are corrected; the missed are lost, and end if tentative.
+        kept = 0
+        for k in range(count):
+            t, j = at + k, matched[k]
+            if j < 0:
+                if phase[t] == TENTATIVE:
+                    continue
+                phase[t] = LOST
+                states[t, 2, 1] = states[t, 3, 1] = 0.0
+            else:
+                _correct(states[t], own_boxes[j])
+                track_scores[t], seen_seconds[t] = own_scores[j], now
+                sightings[t] += 1
+                if phase[t] != TENTATIVE or sightings[t] >= confirm_frames:
+                    phase[t] = CONFIRMED
+            to = at + kept
+            if to != t:
+                _copy(states[t], states[to])
+                track_labels[to], track_scores[to], ids[to] = track_labels[t], track_scores[t], ids[t]
+                phase[to], sightings[to], seen_seconds[to] = phase[t], sightings[t], seen_seconds[t]
+                matched[kept] = j
+            kept += 1
+
+        # What nobody claims starts a track.
+        for c in range(sure):
+            j = confident[c]
+            if own_scores[j] < new_score:
+                continue
+            t = at + kept
+            _begin(states[t], own_boxes[j])
+            track_labels[t], track_scores[t], ids[t] = own_labels[j], own_scores[j], 0
+            phase[t] = CONFIRMED if first or confirm_frames == 1 else TENTATIVE
+            sightings[t], seen_seconds[t], matched[kept] = 1, now, j
+            kept += 1
+        counts[s], lasts[s] = kept, now
+
+        for k in range(kept):
+            t, j = at + k, matched[k]
+            if phase[t] == CONFIRMED and ids[t] == 0:
+                ids[t] = next_ids[s]
+                next_ids[s] += 1
+            if ids[t] == 0:
+                continue
+            if j >= 0:
+                for side in range(4):
+                    out_boxes[out, side] = own_boxes[j, side]
+            else:
+                _place(states[t], out_boxes[out])
+            out_ids[out], out_labels[out], out_scores[out] = ids[t], track_labels[t], track_scores[t]
+            out_states[out], out_index[out] = phase[t], j
+            out += 1
+        out_bounds[i + 1] = out
+    return out
