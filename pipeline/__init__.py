@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.build import Pipeline as Pipeline
+    from pipeline.client import AsyncSubscriber as AsyncSubscriber
     from pipeline.client import Subscriber as Subscriber
     from pipeline.errors import EveryframeError as EveryframeError
     from pipeline.messages import Detections as Detections
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Pipeline": "pipeline.build",
+    "AsyncSubscriber": "pipeline.client",
     "Subscriber": "pipeline.client",
     "EveryframeError": "pipeline.errors",
     "Detections": "pipeline.messages",

@@ -5,85 +5,225 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import msgspec
 
 from pipeline.config import (
     EMBEDDED_MODEL,
-    DetectorConfig,
+    NO_MODEL,
     PipelineConfig,
     PublishConfig,
     SourceConfig,
+    SuppressConfig,
     check,
+    check_keys,
+    is_torch,
     load,
     parse,
 )
+from pipeline.config.events import check_services, secret_of
+from pipeline.config.gpus import gpu_names
 from pipeline.errors import ConfigError
-from pipeline.messages import FrameResult, Gap, RunStatistics
-from pipeline.stage import Reader, Sink, Stage
+from pipeline.messages import Classes, FrameResult, Gap, ModelInfo, RunStatistics, UInt8
+from pipeline.messages.findings import Findings
+from pipeline.stage import Access, Reader, Sink, Stage
 
 if TYPE_CHECKING:
     from pipeline.engines.inline import InlineEngine
     from pipeline.graph import Graph
+    from stages.publish.curve import Curve
     from stages.publish.zeromq import ZeroMQPublisher
 
+LANES_ON_GPU = 3
 MOST_LANES = 8  # past this a CPU's memory bandwidth, not its cores, is the limit
 
 
-def open_source(source: SourceConfig, *, next_epoch: Callable[[], int]) -> Reader:
-    """Open a camera or file. Raises `SourceError`."""
+def open_source(source: SourceConfig, *, next_epoch: Callable[[], int], access: Access) -> Reader:
+    """Open a camera or file. Raises `SourceError`, `AddressError`."""
     from stages.decode import open_source as opened
 
-    return opened(source, next_epoch=next_epoch)
+    return opened(source, next_epoch=next_epoch, access=access)
+
+
+class Prober(Protocol):
+    """Looks at a source for a while; `tell` is given what is known so far. Raises `SourceError`, `AddressError`."""
+
+    def __call__(
+        self, source: SourceConfig, *, seconds: float, tell: Callable[[Findings], None], access: Access
+    ) -> Findings: ...
+
+
+def build_prober() -> Prober:
+    """What looks a source over, loaded: so that loading it counts for nothing where time does."""
+    from stages.decode.probe import probe
+
+    return probe
 
 
 def build_graph(config: PipelineConfig) -> Graph:
     """The chain from frames to tracks, networks loaded. Raises `ModelError`, `ConfigError`, `GraphError`."""
     from pipeline.graph import Graph
+
+    if config.detector_config.model == NO_MODEL:
+        return empty_graph(config)
+    check_networks(config)
+    from stages.track import Track
+
+    lanes = lanes_for(config)
+    built = _torch_stages(config, lanes) if is_torch(config.detector_config.model) else _onnx_stages(config, lanes)
+    stages: list[Stage] = [*built.stages, Track(config.tracker)]
+    side_by_side = f"{lanes} frame{'s' if lanes > 1 else ''}"
+    if config.frames_a_batch > 1 and is_torch(config.detector_config.model):
+        side_by_side = f"{lanes} batch{'es' if lanes > 1 else ''}"
+    notes = [*built.notes, f"{side_by_side} side by side, batches of {config.frames_a_batch}"]
+    return Graph(stages, classes=built.classes, model=built.model, lanes=lanes, notes=notes)
+
+
+def check_networks(config: PipelineConfig) -> None:
+    """Refuse networks that cannot work together, or on the device asked for. Raises `ConfigError`."""
+    detector, segmenter = config.detector_config, config.segmenter_config
+    if segmenter is not None and detector.model == EMBEDDED_MODEL:
+        raise ConfigError(f"segmenter: {EMBEDDED_MODEL} gives masks of its own; name a detector model too, or drop it")
+    of_torch = [is_torch(network.model) for network in (detector, segmenter) if network is not None]
+    if len(set(of_torch)) > 1:
+        raise ConfigError(
+            "segmenter: detector and segmenter must both be ONNX files or both torch's (torchvision:, transformers:): "
+            "two runtimes in one process slow each other down"
+        )
+    if not of_torch[0] and config.device not in ("auto", "cpu"):
+        raise ConfigError(
+            f"device: {config.device!r} is for torchvision: and transformers: models; {detector.model} runs on the CPU"
+        )
+
+
+class _Built(NamedTuple):
+    """Networks as stages, up to the tracker."""
+
+    stages: list[Stage]
+    classes: Classes
+    model: ModelInfo
+    notes: list[str]
+
+
+def _onnx_stages(config: PipelineConfig, lanes: int) -> _Built:
+    """ONNX networks, and the embedded one."""
     from stages.detect import build_detector
     from stages.segment import PanopticMerge, build_segmenter, join_classes
     from stages.suppress import Suppress
-    from stages.track import Track
 
-    detector_config, segmenter_config = config.detector_config, config.segmenter_config
-    if segmenter_config is not None and detector_config.model == EMBEDDED_MODEL:
-        raise ConfigError(f"segmenter: {EMBEDDED_MODEL} gives masks of its own; name a detector model too, or drop it")
-    lanes = lanes_for(detector_config)
-    detector = build_detector(detector_config, lanes=lanes)
+    detector = build_detector(config.detector_config, lanes=lanes)
     stages: list[Stage] = [detector, Suppress(config.suppress)]
     classes, notes = detector.classes, [detector.note]
-    if segmenter_config is not None:
-        segmenter = build_segmenter(segmenter_config, lanes=lanes)
+    if config.segmenter_config is not None:
+        segmenter = build_segmenter(config.segmenter_config, lanes=lanes)
         classes, labels = join_classes(detector.classes.things, segmenter.class_names)
         stages += [segmenter, PanopticMerge(classes=classes, semantic_labels=labels, rule="boxes")]
         notes.append(segmenter.note)
     elif "semantic" in detector.adds:
-        labels = list(range(len(classes.names)))
-        stages.append(PanopticMerge(classes=classes, semantic_labels=labels, rule="instances"))
-    stages.append(Track(config.tracker))
-    notes.append(f"{lanes} frame{'s' if lanes > 1 else ''} side by side, batches of {batch_size(config)}")
-    return Graph(stages, classes=classes, model=detector.model, lanes=lanes, notes=notes)
+        channels = list(range(len(classes.names)))
+        stages.append(PanopticMerge(classes=classes, semantic_labels=channels, rule="instances"))
+    if config.device == "auto" and (names := gpu_names()):
+        notes.append(f"device auto: the CPU; {names[0]} is for torchvision: and transformers: models")
+    return _Built(stages, classes, detector.model, notes)
 
 
-def lanes_for(detector: DetectorConfig) -> int:
-    """Frames to infer side by side, with one thread each: small networks gain more from that than from batches."""
+def _torch_stages(config: PipelineConfig, lanes: int) -> _Built:
+    """Networks of torchvision and transformers."""
+    from stages.detect.zoo import detect_with, torch_detector
+    from stages.models.devices import choose_device
+    from stages.models.zoo.run import Machine
+    from stages.segment import join_classes
+    from stages.segment.zoo import merge_for, panoptic_with, torch_segmenter
+    from stages.suppress import Suppress
+    from stages.together import Together
+
+    device = choose_device(config.device)
+    machine = Machine(device=device, lanes=lanes, largest=config.frames_a_batch, offline=config.offline)
+    model = torch_detector(config.detector_config, machine, config.suppress)
+    if model.gives == "panoptic":
+        if config.segmenter_config is not None:
+            raise ConfigError(f"segmenter: {model.name} gives masks of its own; drop the segmenter")
+        panoptic = panoptic_with(model, config.detector_config, machine)
+        return _Built([panoptic], panoptic.classes, panoptic.model, [device.note, panoptic.note])
+    detector = detect_with(model, config.detector_config, machine)
+    suppress = Suppress(config.suppress if detector.overlaps else without_overlaps(config.suppress))
+    stages: list[Stage] = [detector, suppress]
+    classes, labels, notes = detector.classes, None, [device.note, detector.note]
+    if config.segmenter_config is not None:
+        segmenter = torch_segmenter(config.segmenter_config, machine)
+        classes, labels = join_classes(detector.classes.things, segmenter.class_names)
+        stages = [Together([detector, segmenter]), suppress]
+        notes.append(segmenter.note)
+    merge = merge_for(model, classes=classes, semantic_labels=labels)
+    return _Built(stages if merge is None else [*stages, merge], classes, detector.model, notes)
+
+
+def without_overlaps(config: SuppressConfig) -> SuppressConfig:
+    """For a network that finds each object once: boxes only compete for being among the best."""
+    return msgspec.structs.replace(config, method="hard", iou_threshold=1.0)
+
+
+def empty_graph(config: PipelineConfig) -> Graph:
+    """A chain without a stage: a result for every frame, and nothing in it. Raises `ConfigError`."""
+    from pipeline.graph import Graph
+
+    if config.segmenter_config is not None:
+        raise ConfigError(f"segmenter: it needs a detector beside it, and detector.model is {NO_MODEL!r}")
+    return Graph([], classes=Classes(()), model=ModelInfo(NO_MODEL, ""), notes=["no model: frames are decoded alone"])
+
+
+def lanes_for(config: PipelineConfig) -> int:
+    """Frames to infer side by side, with one thread each: small networks gain more from that than from batches.
+
+    For a GPU, batches that are prepared and decoded while it works on another.
+    """
+    detector = config.detector_config
+    if config.expects_gpu:
+        return detector.requests or LANES_ON_GPU
     return detector.requests or min(MOST_LANES, detector.threads or _usable_cores())
 
 
-def batch_size(config: PipelineConfig) -> int:
-    """Frames a batch; on a CPU one, because batching slows small networks there."""
-    return config.batch.max_batch or 1
-
-
 def build_sinks(config: PipelineConfig) -> list[Sink]:
-    """The files a run writes. Raises `SinkError` where one cannot be opened."""
-    from stages.publish import AnnotatedVideoSink, JsonLinesSink
+    """The files a run writes, Redis, and who hears of events. Raises `SinkError`, `UsageError`."""
+    from stages.publish import AnnotatedVideoSink, ExportSink, JsonLinesSink
 
     sinks: list[Sink] = []
     if config.output.directory is not None:
         sinks.append(JsonLinesSink(Path(config.output.directory)))
+    sinks += [ExportSink(name, file) for name, file in config.output.export.files.items()]
     if config.output.annotate is not None:
         sinks.append(AnnotatedVideoSink(Path(config.output.annotate), several=len(config.sources) > 1))
-    return sinks
+    if config.redis.url is not None:
+        from stages.publish.redis import RedisSink
+
+        sinks.append(RedisSink(config.redis, _spool_directory(config)))
+    return [*sinks, *_event_sinks(config)]
+
+
+def _event_sinks(config: PipelineConfig) -> Iterator[Sink]:
+    check_services(config.mqtt, config.webhook)
+    if config.mqtt.url is not None:
+        try:
+            from stages.publish.mqtt import MqttSink
+        except ModuleNotFoundError as exc:
+            raise ConfigError("mqtt.url: the package paho-mqtt is missing; pip install 'everyframe[mqtt]'") from exc
+        yield MqttSink(config.mqtt)
+    if config.webhook.url is not None:
+        from stages.publish.webhook import WebhookSink
+
+        yield WebhookSink(config.webhook, secret=secret_of(config.webhook.secret))
+
+
+def _spool_directory(config: PipelineConfig) -> Path:
+    """Where results wait for Redis: beside the epochs, a folder for each run that may go on at the same time."""
+    if config.redis.spool_directory is not None:
+        return Path(config.redis.spool_directory)
+    from pipeline.epochs import default_directory
+
+    state = Path(config.supervisor.state_directory or default_directory())
+    name = config.supervisor.name or next((source.source_id for source in config.source_configs), "run")
+    return state / "spool" / name
 
 
 def build_publisher(config: PublishConfig) -> ZeroMQPublisher | None:
@@ -92,7 +232,29 @@ def build_publisher(config: PublishConfig) -> ZeroMQPublisher | None:
         return None
     from stages.publish.zeromq import ZeroMQPublisher
 
-    return ZeroMQPublisher(config.bind, high_water_mark=config.high_water_mark)
+    return ZeroMQPublisher(
+        config.bind, high_water_mark=config.high_water_mark, curve=curve_of(config), frame=config.frame
+    )
+
+
+def curve_of(config: PublishConfig) -> Curve | None:
+    """The key to publish with and whom to let in; None where nothing is encrypted. Raises `UsageError`."""
+    check_keys(config)
+    if config.key is None or config.clients is None:
+        return None
+    from pipeline.allow_list import AllowList
+    from pipeline.keys import path_of, secret_key
+    from stages.publish.curve import Curve
+
+    own = secret_key(path_of(config.key), setting="publish.key")
+    return Curve(own.secret, AllowList(path_of(config.clients)))
+
+
+def draw_result(rgb: UInt8, result: FrameResult) -> UInt8:
+    """A picture [H, W, 3] with a result drawn over it. Raises `ValueError` where it is of another size."""
+    from stages.publish.draw import draw
+
+    return draw(rgb, result)
 
 
 class Pipeline:

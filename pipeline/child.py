@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipeline.workers.control import MAX_ORDER_BYTES
 from pipeline.workers.messages import Order, Report, decode_report, encode
 
 _SEND_BUFFER_BYTES = MAX_ORDER_BYTES
+MOST_ORDERS = 10_000
 _EXIT_SECONDS = 1.0
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -31,6 +33,7 @@ class Child:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         self._channel = ours
+        self._orders: deque[tuple[bytes, list[int]]] = deque()
         with theirs:
             self._process = subprocess.Popen(
                 # -P: the folder we happen to be started in is no place to import from.
@@ -52,12 +55,23 @@ class Child:
         return self._channel.fileno()
 
     def order(self, order: Order, descriptors: Sequence[int] = ()) -> None:
-        """Tell the worker; one that has ended, or listens no more, is found out elsewhere."""
-        with suppress(BrokenPipeError, ConnectionResetError, BlockingIOError):
-            if descriptors:
-                socket.send_fds(self._channel, [encode(order)], list(descriptors), socket.MSG_DONTWAIT)
-            else:
-                self._channel.send(encode(order), socket.MSG_DONTWAIT)
+        """Tell the worker; one that has ended is found out elsewhere. The descriptors stay open until it has them."""
+        self._orders.append((encode(order), list(descriptors)))
+        if len(self._orders) > MOST_ORDERS:
+            self._process.kill()  # it has not listened for ages
+        self.flush()
+
+    def flush(self) -> None:
+        """Send the orders that wait, as far as there is room; a worker that loads a network does not listen."""
+        try:
+            while self._orders:
+                data, descriptors = self._orders[0]
+                socket.send_fds(self._channel, [data], descriptors, socket.MSG_DONTWAIT)
+                self._orders.popleft()
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            self._orders.clear()
 
     def reports(self) -> tuple[list[Report], bool]:
         """What the worker has told since, and whether it has ended."""
@@ -120,5 +134,13 @@ def describe_exit(status: int) -> str:
 
 def _environment(*, single_threaded: bool) -> dict[str, str]:
     """Ours, with our import path: a program may have found this package where a new interpreter would not look."""
-    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+    path = os.pathsep.join(filter(None, map(_absolute, sys.path)))
     return os.environ | {"PYTHONPATH": path} | (_ONE_THREAD if single_threaded else {})
+
+
+def _absolute(entry: str) -> str:
+    """An entry of the import path wherever we are; none for one that hangs on a working directory that was removed."""
+    try:
+        return os.path.abspath(entry)
+    except FileNotFoundError:
+        return ""

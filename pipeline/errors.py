@@ -14,9 +14,11 @@
     │   ├── SourceUnsupported       no video stream, a codec or size that is not taken
     │   └── NoDecodableFrames       opened, and gave no frame
     ├── ModelError                  a network: missing, unreadable, of an unknown layout, giving wrong shapes
+    ├── DeviceLost                  the device a network ran on failed for good: its process is replaced
     ├── WireError                   bytes that are not a message of ours, or exceed a limit
     ├── LinkError                   a link between workers that broke
     └── SinkError                   a place results go that does not take them
+        └── InUse                   another process holds it, perhaps not for long
 
 Foreign errors (FFmpeg, OpenVINO, ZeroMQ, Redis) are translated once, where they enter, ``from exc``.
 Messages say what was wrong, the value and what is allowed, and never hold a password.
@@ -91,6 +93,10 @@ class ModelError(EveryframeError):
     """A network is missing, unreadable, of an unknown layout, or gives outputs of the wrong shape."""
 
 
+class DeviceLost(EveryframeError):  # noqa: N818
+    """The device a network ran on failed, and this process cannot use it any more."""
+
+
 class WireError(EveryframeError):
     """Bytes that are not a message of ours, or exceed a limit."""
 
@@ -101,3 +107,15 @@ class LinkError(EveryframeError):
 
 class SinkError(EveryframeError):
     """A place results go does not take them."""
+
+
+class InUse(SinkError):  # noqa: N818
+    """Another process holds the place results should go."""
+
+
+def error_called(name: str, message: str) -> EveryframeError:
+    """An error as another process told it; of a class that is not ours, the base of ours."""
+    kind = globals().get(name)
+    if isinstance(kind, type) and issubclass(kind, EveryframeError):
+        return kind(message)
+    return EveryframeError(message)

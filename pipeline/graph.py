@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from pipeline.errors import GraphError
+from pipeline.errors import DeviceLost, GraphError
 from pipeline.messages import Batch, Classes, FrameResult, ModelInfo, Timings, results_of
-from pipeline.stage import Closable, Field, Stage
+from pipeline.stage import Closable, Complaining, Field, Remembering, Stage, Warmable
 
 Context = TypeVar("Context")
 
@@ -62,13 +62,14 @@ class Graph:
         """All stages in order."""
         return self.stateless + self.stateful
 
-    def run(self, batch: Batch) -> tuple[FrameResult, ...]:
+    def run(self, batch: Batch) -> Sequence[FrameResult]:
         """One result a frame, in the calling thread."""
         started_ns = time.monotonic_ns()
-        batch, stage_ms = _timed(self.stateless, batch)
+        analysed, stage_ms = _timed(self.stateless, batch.to_analyse() if batch.has_skips else batch)
+        batch = batch.completed_by(analysed) if batch.has_skips else analysed
         return self.finish(batch, stage_ms, started_ns)
 
-    def finish(self, batch: Batch, stage_ms: dict[str, float], started_ns: int) -> tuple[FrameResult, ...]:
+    def finish(self, batch: Batch, stage_ms: dict[str, float], started_ns: int) -> Sequence[FrameResult]:
         """The stateful stages, and results of what they leave."""
         batch, more_ms = _timed(self.stateful, batch)
         stage_ms = stage_ms | more_ms
@@ -80,7 +81,23 @@ class Graph:
             )
             for frame in batch.frames
         ]
-        return tuple(results_of(batch, classes=self.classes, model=self.model, timings=timings))
+        return results_of(batch, classes=self.classes, model=self.model, timings=timings)
+
+    def warm_up(self, tell: Callable[[str], None]) -> None:
+        """Let every stage do what would make its first batches slow; `tell` hears of each step."""
+        for stage in self.stages:
+            if isinstance(stage, Warmable):
+                stage.warm_up(tell)
+
+    def complaints(self) -> list[str]:
+        """What stages went on after, since the last call."""
+        return [text for stage in self.stages if isinstance(stage, Complaining) for text in stage.complaints()]
+
+    def forget(self, source_id: str) -> None:
+        """Drop what stages know of a source that is gone."""
+        for stage in self.stages:
+            if isinstance(stage, Remembering):
+                stage.forget(source_id)
 
     def close(self) -> None:
         """Release what the stages hold."""
@@ -97,11 +114,11 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Completed(Generic[Context]):
-    """A batch that left the lanes: its results, or the error that cost it them."""
+    """A batch that left the lanes: its results in order, and the error that cost frames theirs, if any are missing."""
 
     batch: Batch
     context: Context
-    results: tuple[FrameResult, ...]
+    results: Sequence[FrameResult]
     error: Exception | None
 
 
@@ -110,7 +127,7 @@ class _Submitted(Generic[Context]):
     batch: Batch
     context: Context
     started_ns: int
-    future: Future[tuple[Batch, dict[str, float]]]
+    future: Future[tuple[Batch, dict[str, float], Exception | None]]
 
 
 class Lanes(Generic[Context]):
@@ -143,7 +160,7 @@ class Lanes(Generic[Context]):
 
     def submit(self, batch: Batch, context: Context) -> None:
         """Start a batch. `context` comes back with it, untouched."""
-        future = self._pool.submit(_timed, self._graph.stateless, batch)
+        future = self._pool.submit(_surviving, self._graph.stateless, batch)
         self._waiting.append(_Submitted(batch, context, time.monotonic_ns(), future))
         if self._notify is not None:
             future.add_done_callback(lambda _: self._notify and self._notify())
@@ -163,11 +180,11 @@ class Lanes(Generic[Context]):
     def _complete(self, submitted: _Submitted[Context]) -> Completed[Context]:
         batch, context = submitted.batch, submitted.context
         try:
-            analysed, stage_ms = submitted.future.result()
-            results = self._graph.finish(analysed, stage_ms, submitted.started_ns)
+            analysed, stage_ms, fault = submitted.future.result()
+            results = self._graph.finish(analysed, stage_ms, submitted.started_ns) if len(analysed) else ()
         except Exception as error:  # noqa: BLE001 - a batch's fault is handed on with the batch, whatever it is
             return Completed(batch, context, (), error)
-        return Completed(batch, context, results, None)
+        return Completed(batch, context, results, fault)
 
     def close(self) -> None:
         """End the lanes; batches not taken out are lost. The graph stays open: it is the caller's."""
@@ -179,6 +196,26 @@ class Lanes(Generic[Context]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
+
+
+def _surviving(stages: Sequence[Stage], batch: Batch) -> tuple[Batch, dict[str, float], Exception | None]:
+    """What stages make of a batch. One that fails is halved until the frames at fault are alone: they are left out.
+
+    Frames that are skipped as planned go around the stages.
+    """
+    if batch.has_skips:
+        wanted = batch.to_analyse()
+        analysed, stage_ms, fault = _surviving(stages, wanted) if len(wanted) else (wanted, {}, None)
+        return batch.completed_by(analysed), stage_ms, fault
+    try:
+        return *_timed(stages, batch), None
+    except DeviceLost as error:  # no frame is at fault
+        return Batch(()), {}, error
+    except Exception as error:  # noqa: BLE001 - a stage may raise anything, and other frames must not pay for one
+        if len(batch) == 1:
+            return Batch(()), {}, error
+    (first, _, fault), (second, stage_ms, other) = (_surviving(stages, half) for half in batch.halves())
+    return first.joined(second), stage_ms, fault or other
 
 
 def _timed(stages: Sequence[Stage], batch: Batch) -> tuple[Batch, dict[str, float]]:

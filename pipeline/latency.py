@@ -24,6 +24,11 @@ def middle_ms(bucket: int) -> float:
     return SMALLEST_MS if bucket == 0 else float(SMALLEST_MS * 2 ** ((bucket - 0.5) / PER_OCTAVE))
 
 
+def upper_bound_ms(bucket: int) -> float:
+    """Every latency in a bucket is below; infinite for the last, which takes what is longer than all others."""
+    return float(SMALLEST_MS * 2 ** (bucket / PER_OCTAVE)) if bucket < BUCKETS - 1 else math.inf
+
+
 def record(buckets: MutableSequence[int] | memoryview[int], latency_ms: float) -> None:
     """Count one latency."""
     buckets[bucket_of(latency_ms)] += 1

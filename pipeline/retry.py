@@ -1,36 +1,67 @@
-"""When to try again: a source's back-off, and how often a worker may be replaced. Time and chance are arguments."""
+"""How long a try may take and when to try again: a source's back-off, and how often a worker may be replaced.
+
+Time and chance are arguments.
+"""
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Callable
+from typing import Self
 
+from pipeline.config import SupervisorConfig
 from pipeline.states import SourceState
+
+
+def opening_seconds(open_timeout_seconds: float) -> float:
+    """The time after which a worker that is still opening its source is ended: FFmpeg may spend its limit twice."""
+    return 2 * open_timeout_seconds + 2
 
 
 class Backoff:
     """Waits between connection attempts: doubling, capped, and spread by up to a fifth so that cameras do not align."""
 
     def __init__(
-        self, *, first_seconds: float, most_seconds: float, refused_seconds: float, chance: Callable[[], float]
+        self,
+        *,
+        first_seconds: float,
+        most_seconds: float,
+        refused_seconds: float,
+        chance: Callable[[], float],
+        failures: int = 0,
     ) -> None:
-        """`refused_seconds` after credentials or a path were refused (retries lock accounts). `chance` gives 0..1."""
+        """`refused_seconds` after credentials or a path were refused (retries lock accounts). `chance` gives 0..1.
+
+        `failures`: how often in a row the source has failed before.
+        """
         self._first, self._most, self._refused = first_seconds, most_seconds, refused_seconds
         self._chance = chance
-        self._failures = 0
+        self.failures = failures  # in a row
+
+    @classmethod
+    def of(cls, settings: SupervisorConfig, *, failures: int = 0) -> Self:
+        """As the settings have it."""
+        return cls(
+            first_seconds=settings.retry_first_seconds,
+            most_seconds=settings.retry_max_seconds,
+            refused_seconds=settings.auth_retry_seconds,
+            chance=random.random,
+            failures=failures,
+        )
 
     def delay_seconds(self, state: SourceState) -> float:
         """How long to wait after one more failure that left the source in `state`."""
-        self._failures += 1
+        self.failures += 1
         if state in {SourceState.UNAUTHORIZED, SourceState.NOT_FOUND, SourceState.UNSUPPORTED}:
             return max(self._refused, self._first)
         # Doubling stops long before the power grows out of a float.
-        delay = min(self._most, self._first * 2 ** min(self._failures - 1, 32))
+        delay = min(self._most, self._first * 2 ** min(self.failures - 1, 32))
         return float(min(self._most, delay * (0.9 + 0.2 * self._chance())))
 
     def reset(self) -> None:
         """The source works again."""
-        self._failures = 0
+        self.failures = 0
 
 
 class RestartPolicy:

@@ -1,20 +1,23 @@
-"""Who works where: the seats of a run, the addresses they meet at, and how a worker is put into one."""
+"""Who works where: the seats of a run, its sources, the addresses they meet at, and how a worker is put into a seat."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 
 import msgspec
 
-from pipeline.board import Phase
-from pipeline.build import batch_size, lanes_for
+from pipeline.board import Phase, SourceCells
+from pipeline.build import lanes_for
 from pipeline.child import Child
-from pipeline.config import PipelineConfig
+from pipeline.config import STANDARD_INPUT_DESCRIPTOR, PipelineConfig, SourceConfig, scheme_of
 from pipeline.links.zeromq import private_address
+from pipeline.member import Member
 from pipeline.retry import RestartPolicy
-from pipeline.seats import Seat, Shared
-from pipeline.workers.messages import Begin, RingGiven, Spec
+from pipeline.seats import Seat
+from pipeline.shared import Shared
+from pipeline.workers.messages import Begin, SourceGiven, Spec, Withdraw
 
 STARTING_SECONDS = 60.0
 
@@ -26,31 +29,66 @@ class Roster:
         """`delivery`: the address at which a program reads along; empty for none."""
         self.config = config
         self._builder, self._delivery, self._debug = builder, delivery, debug
-        self.sources = config.source_configs
+        sources = config.source_configs
         self.shared = Shared(
-            self.sources,
-            frames_at_once=batch_size(config) * (lanes_for(config.detector_config) + 1),
+            places=max(config.supervisor.max_sources, len(sources)),
+            frames_at_once=config.frames_a_batch * (lanes_for(config) + 1),
             queue_frames=config.batch.queue_frames,
         )
         workers = self.shared.board.workers
         self.vision = Seat("vision", 0, workers[0], RestartPolicy())
         self.publisher = Seat("publisher", 1, workers[1], RestartPolicy())
-        self.cameras = [
-            Seat("camera", 2 + i, workers[2 + i], RestartPolicy(), source=i) for i in range(len(self.sources))
-        ]
+        self.members: dict[int, Member] = {}
+        self._numbers = itertools.count()
+        for source in sources:
+            self.admit(source)
         self.vision_inlet = private_address("vision")
         self.publisher_inlet = private_address("publisher")
         self.bind = config.publish.bind
+
+    @property
+    def cameras(self) -> list[Seat]:
+        """A seat for each source."""
+        return [member.seat for member in list(self.members.values())]
 
     @property
     def seats(self) -> list[Seat]:
         """All of them, in the order they are filled."""
         return [self.vision, self.publisher, *self.cameras]
 
+    def source_id(self, seat: Seat) -> str:
+        """The source a camera's seat is for; empty for the other seats."""
+        return self.members[seat.source].source.source_id if seat.role == "camera" else ""
+
+    def cells_by_source(self) -> list[tuple[str, SourceCells]]:
+        """What stands on the board about each source, by its id."""
+        return [(member.source.source_id, member.cells) for member in list(self.members.values())]
+
+    def admit(self, source: SourceConfig) -> Member:
+        """Let a source take part. Raises `EveryframeError` where there is no place or no memory for it."""
+        number = next(self._numbers)
+        place = self.shared.take(source)
+        seat = Seat("camera", 2 + place, self.shared.board.workers[2 + place], RestartPolicy(), source=number)
+        member = Member(number, source, place, self.shared.board.sources[place], seat)
+        for other in (self.publisher, self.vision):
+            if other.child is not None:
+                self._give(other.child, member)
+        self.members[number] = member
+        return member
+
+    def dismiss(self, member: Member) -> None:
+        """A source of which no worker holds anything takes part no longer."""
+        del self.members[member.number]
+        self.shared.give_back(member.place)
+
+    def called(self, source_id: str) -> Member | None:
+        """The source of that name."""
+        return next((m for m in list(self.members.values()) if m.source.source_id == source_id), None)
+
     def name(self, seat: Seat) -> str:
         """What to call a seat's worker."""
         if seat.role == "camera":
-            return f"the camera worker of {self.sources[seat.source].source_id}"
+            return f"the camera worker of {self.members[seat.source].source.source_id}"
         return "the vision worker" if seat.role == "vision" else "the publisher"
 
     def start(self, seat: Seat) -> None:
@@ -62,23 +100,37 @@ class Roster:
         seat.starts += 1
         seat.cells.phase = Phase.STARTING
         seat.cells.deadline_ns = time.monotonic_ns() + round(STARTING_SECONDS * 1e9)
-        seat.ready, seat.stopped_checks, seat.late = False, 0, None
+        seat.ready, seat.stopped_checks, seat.late, seat.leave_by = False, 0, None, 0.0
         seat.outlet = {"camera": self.vision_inlet, "vision": self.publisher_inlet, "publisher": ""}[seat.role]
         child = Child(debug=self._debug, single_threaded=seat.role != "vision")
         child.order(self._spec(seat), [self.shared.board_memory])
-        for source in [seat.source] if seat.role == "camera" else range(len(self.sources)):
-            child.order(RingGiven(source), self.shared.ring(source))
+        members = self._served_by(seat)
+        for member in members:
+            self._give(child, member, to_camera=seat.role == "camera")
         child.order(Begin())
+        for member in members:
+            if member.withdrawn and seat.role != "camera":
+                child.order(Withdraw(member.number))
         seat.child = child
+
+    def _served_by(self, seat: Seat) -> list[Member]:
+        if seat.role == "camera":
+            return [self.members[seat.source]]
+        return [member for member in self.members.values() if not member.withdrawn or seat.role in member.held_by]
+
+    def _give(self, child: Child, member: Member, *, to_camera: bool = False) -> None:
+        given = SourceGiven(member.number, member.place, member.source, member.passed)
+        reads_input = to_camera and scheme_of(member.source.url) == "stdin"
+        child.order(given, [*self.shared.ring(member.place), *[STANDARD_INPUT_DESCRIPTOR] * reads_input])
 
     def _spec(self, seat: Seat) -> Spec:
         inlet = {"camera": "", "vision": self.vision_inlet, "publisher": self.publisher_inlet}[seat.role]
         return Spec(
             role=seat.role,
             cells=seat.index,
+            places=self.shared.places,
             config=in_parts(self.config, seat.starts) if seat.role == "publisher" else self.config,
             builder=self._builder,
-            source=seat.source,
             slots=self.shared.slots,
             inlet=inlet,
             outlet=seat.outlet,
@@ -94,7 +146,13 @@ def in_parts(config: PipelineConfig, part: int) -> PipelineConfig:
         return config
     output = config.output
     directory = output.directory and os.path.join(output.directory, f"part-{part}")
-    annotate = output.annotate and "{0}-part-{part}{1}".format(*os.path.splitext(output.annotate), part=part)
-    return msgspec.structs.replace(
-        config, output=msgspec.structs.replace(output, directory=directory, annotate=annotate)
-    )
+    annotate = output.annotate and _part(output.annotate, part)
+    files = {name: _part(file, part) for name, file in output.export.files.items()}
+    export = msgspec.structs.replace(output.export, **files)
+    changed = msgspec.structs.replace(output, directory=directory, annotate=annotate, export=export)
+    return msgspec.structs.replace(config, output=changed)
+
+
+def _part(file: str, part: int) -> str:
+    stem, suffix = os.path.splitext(file)
+    return f"{stem}-part-{part}{suffix}"

@@ -5,11 +5,12 @@ A stage is pure computation on batches, with no socket, no thread and no clock o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
+from pipeline.errors import SinkError
 from pipeline.messages import Batch, Frame, FrameResult, Gap, SourceStatus, Surface
 
 Field = Literal["frames", "detections", "prototypes", "semantic", "panoptic", "tracks"]
@@ -47,6 +48,30 @@ class Closable(Protocol):
         """Release what is held. Calling it twice does no harm."""
 
 
+@runtime_checkable
+class Warmable(Protocol):
+    """A stage that is slow at first (a network that is compiled or captured), unless it may do that beforehand."""
+
+    def warm_up(self, tell: Callable[[str], None]) -> None:
+        """Do what would make the first batches slow, telling of each step as it is done."""
+
+
+@runtime_checkable
+class Complaining(Protocol):
+    """A stage that goes on after something went wrong, and says so."""
+
+    def complaints(self) -> list[str]:
+        """What people should be told since it was last asked."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A stage that knows something of each source (its tracks)."""
+
+    def forget(self, source_id: str) -> None:
+        """Drop what is known of a source that is gone; it may be unknown."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
     """What a reader knows of its video stream."""
@@ -56,6 +81,36 @@ class StreamInfo:
     height: int
     frame_rate: Fraction | None  # as declared; None where the container is silent
     frame_count: int | None  # of a file, as declared
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was taken of a folder's segments in this run."""
+
+    passed: str = ""  # what is in order up to this name was taken by an earlier worker of the source
+    last: str = ""  # in order, of all that were taken
+    names: set[str] = field(default_factory=set)  # taken since
+    failed: int = 0  # segments that gave no frame
+
+
+def _nothing(_: str) -> None:
+    pass
+
+
+def _at_once(seconds: float) -> bool:
+    return seconds == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the one who opens a source may have of the pipeline, and what the pipeline wants to hear meanwhile."""
+
+    files_root: str | None = None  # files elsewhere are refused
+    wait: Callable[[float], bool] = _at_once  # let up to so many seconds pass; False: the reader is to end
+    taken: Taken = field(default_factory=Taken)  # outlives the reader
+    take: Callable[[str], None] = _nothing  # is told the last name in order that was taken, before it is read
+    complain: Callable[[str], None] = _nothing  # of what was lost and does not end the source
+    standard_input: int | None = None  # the descriptor, for the source that reads it
 
 
 class Reader(Protocol):
@@ -76,6 +131,19 @@ class Reader(Protocol):
         """Release the container; from the thread that reads. Calling it twice does no harm."""
 
 
+@runtime_checkable
+class Metered(Protocol):
+    """A reader that counts what it receives."""
+
+    @property
+    def damaged(self) -> int:
+        """Frames since it was opened that the decoder had to guess parts of."""
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes of video since it was opened."""
+
+
 class Sink(Protocol):
     """A place results go, one source's items in order. A sink that cannot take an item raises `SinkError`."""
 
@@ -92,3 +160,48 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish files so that they can be read. Calling it twice does no harm."""
+
+
+class Place(NamedTuple):
+    """Where an item stands among what was published: the numbers in the headers of its messages."""
+
+    session: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a sink has come that delivers in its own time."""
+
+    reachable: bool  # whether it takes anything now
+    delivered: dict[str, int]  # items by source that are known to have arrived
+    lost: dict[str, int]  # items by source that were taken and given up; declared lost where they were going
+    waiting: int  # items in memory and on disk
+    waiting_bytes: int  # on disk
+
+
+@runtime_checkable
+class DeferredSink(Sink, Protocol):
+    """A sink that waits for nothing, and delivers in its own time."""
+
+    def progress(self) -> Progress:
+        """How far it has come."""
+
+    def complaints(self) -> list[SinkError]:
+        """What went wrong since it was last asked."""
+
+
+@runtime_checkable
+class CodedSink(DeferredSink, Protocol):
+    """One that takes results as they are coded."""
+
+    def write_result(
+        self, source_id: str, epoch: int, seq: int, payload: bytes, *, gap_before: int, place: Place | None
+    ) -> None:
+        """Take a result coded as of kind `all`; `place` where it is published too."""
+
+    def write_gap(self, gap: Gap, *, place: Place | None) -> None:
+        """Take a gap."""
+
+    def over(self, source_id: str, epoch: int, captured: int) -> None:
+        """Hear that an epoch is over, and how many frames it had."""

@@ -10,20 +10,25 @@ import os
 import select
 import threading
 import time
-from contextlib import suppress
 
 from pipeline import errors
-from pipeline.address import is_live
-from pipeline.board import Phase, mend
+from pipeline.address import is_live, is_recording
+from pipeline.audit import Audit
+from pipeline.board import Phase, changing, mend
 from pipeline.child import describe_exit
-from pipeline.epochs import EpochStore
-from pipeline.errors import ConfigError, EveryframeError
+from pipeline.epochs import Epochs
+from pipeline.errands import Errands
+from pipeline.errors import ConfigError, EveryframeError, error_called
+from pipeline.events import Event, EventLog, Level
 from pipeline.judge import fault_of
+from pipeline.membership import Membership
 from pipeline.messages import GapReason
+from pipeline.retry import Backoff, opening_seconds
 from pipeline.roster import Roster
 from pipeline.seats import Seat
 from pipeline.states import SourceState
 from pipeline.status import STATES, News
+from pipeline.stopping import Stopping
 from pipeline.workers.messages import (
     Abandoned,
     Awaited,
@@ -31,19 +36,21 @@ from pipeline.workers.messages import (
     Epoch,
     EpochWanted,
     Failed,
+    Hold,
+    Noted,
     Ready,
     Renew,
     Report,
     Reroute,
+    SegmentTaken,
     SinkCounts,
     SourceNews,
-    Stop,
+    Withdrawn,
 )
 
 TICK_SECONDS = 0.25
 MOST_COMPLAINTS = 1_000  # kept of a run that may last for months
-# Shares of the time to stop after which cameras, then the vision worker, then the publisher are ended.
-STOP_SHARES = {"camera": 0.35, "vision": 0.7, "publisher": 1.0}
+MOST_NOTES = 200
 
 
 class Supervisor:
@@ -52,23 +59,22 @@ class Supervisor:
     def __init__(self, roster: Roster) -> None:
         """Raises `ConfigError` where epochs cannot be kept."""
         self._roster = roster
-        persistent = any(not source.lossless for source in roster.sources)
-        self._epochs = EpochStore(roster.config.supervisor.state_directory) if persistent else None
-        self._offline_epochs = [0] * len(roster.sources)
+        self._epochs = Epochs(roster.config.supervisor.state_directory)
+        if not all(member.source.offline for member in roster.members.values()):
+            self._epochs.open()
         self._poll = select.poll()
-        self._woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._poll.register(self._woken, select.POLLIN)
+        self.errands = Errands()
+        self._poll.register(self.errands, select.POLLIN)
+        self.membership = Membership(roster, self)
+        self._stopping = Stopping(roster, retire=lambda seat, why: self.retire(seat, kill=why))
         self._by_descriptor: dict[int, Seat] = {}
-        self._latest: dict[int, SourceNews] = {}
-        self._stop_asked: float | None = None
-        self._kill_asked = False
-        self._stopping: float | None = None
-        self.news = [News() for _ in roster.sources]
+        self._audit = Audit(self.complain)
         self.notes: tuple[str, ...] = ()
         self.address = ""
         self.failure: EveryframeError | None = None
-        self.source_errors: dict[str, EveryframeError] = {}
         self.complaints: list[str] = []
+        self.events = EventLog()
+        self.judged_at = 0.0  # monotonic seconds at which it last went round
         self.sink_counts = SinkCounts({}, {})
         self.vision_ready_at = 0.0  # monotonic seconds
         self.publishing = threading.Event()  # the publisher is ready, or never will be
@@ -76,20 +82,28 @@ class Supervisor:
 
     def stop(self, *, at_once: bool = False) -> None:
         """Ask for the end, from any thread: what is in flight is finished first, unless `at_once`."""
-        self._stop_asked = self._stop_asked or time.monotonic()
-        self._kill_asked |= at_once
-        with suppress(OSError):  # the thread has ended already
-            os.eventfd_write(self._woken, 1)
+        self._stopping.ask(at_once=at_once)
+        self.errands.wake()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether its end was asked for."""
+        return self._stopping.was_asked
 
     def run(self) -> None:
         """Supervise until stopped; in the thread that starts the workers, because the kernel ends them with it."""
+        self.judged_at = time.monotonic()
         try:
-            while not self._is_over():
-                if self._stopping is None:
+            while not self._stopping.is_over:
+                if not self._stopping.has_begun:
                     self._fill_seats()
                 self._listen()
-                self._judge()
-                self._advance_stop()
+                if not self._stopping.has_begun:
+                    self._judge()
+                    self.membership.advance()
+                self._audit.look(self._roster.cells_by_source())
+                self._stopping.advance()
+                self.judged_at = time.monotonic()
         except Exception as exc:
             self.failure = self.failure or EveryframeError(f"the supervisor failed: {type(exc).__name__}: {exc}")
             raise
@@ -97,12 +111,9 @@ class Supervisor:
             for seat in self._roster.seats:
                 if seat.child is not None:
                     seat.child.kill()
-            os.close(self._woken)
+            self.errands.close()
             self.publishing.set()
             self.ended.set()
-
-    def _is_over(self) -> bool:
-        return self._stopping is not None and all(seat.child is None for seat in self._roster.seats)
 
     # Starting
 
@@ -121,16 +132,18 @@ class Supervisor:
         self._by_descriptor[seat.child.fileno()] = seat
         self._poll.register(seat.child, select.POLLIN)
         if seat.role == "publisher":
-            for news in self._latest.values():
-                seat.child.order(news)
+            for member in self._roster.members.values():
+                if member.latest is not None:
+                    seat.child.order(member.latest)
+        elif seat.role == "camera" and self._roster.members[seat.source].held:
+            seat.child.order(Hold(on=True))
 
     # Listening
 
     def _listen(self) -> None:
         for descriptor, _ in self._poll.poll(TICK_SECONDS * 1000):
-            if descriptor == self._woken:
-                with suppress(BlockingIOError):
-                    os.eventfd_read(self._woken)
+            if descriptor == self.errands.fileno():
+                self.errands.run()
                 continue
             seat = self._by_descriptor.get(descriptor)
             if seat is None or seat.child is None:
@@ -139,31 +152,40 @@ class Supervisor:
             for report in reports:
                 self._hear(seat, report)
             if ended:
-                self._retire(seat)
+                self.retire(seat)
+        for seat in self._roster.seats:
+            if seat.child is not None:
+                seat.child.flush()
 
     def _hear(self, seat: Seat, report: Report) -> None:
         if isinstance(report, EpochWanted):
             self._issue_epoch(seat)
         elif isinstance(report, Ready):
             self._ready(seat, report)
+        elif isinstance(report, Noted):
+            self._note(report.text)
         elif isinstance(report, SourceNews):
-            self._tell(report, seat)
+            self.tell(report, seat)
         elif isinstance(report, Failed):
             self._failed(seat, report)
+        elif isinstance(report, Withdrawn):
+            self.membership.let_go(report.source, seat.role)
+        elif isinstance(report, SegmentTaken):
+            self._roster.members[seat.source].passed = report.name
         elif isinstance(report, Complaint):
-            self._complain(f"{report.about}: {report.message}")
+            self.complain(f"{report.about}: {report.message}")
         else:
             self.sink_counts = report
 
+    def _note(self, text: str) -> None:
+        """Keep a note of the vision worker's; a replacement's are those of the first, but for what it found anew."""
+        if text not in self.notes and len(self.notes) < MOST_NOTES:
+            self.notes = (*self.notes, text)
+
     def _issue_epoch(self, seat: Seat) -> None:
         assert seat.child is not None
-        source = self._roster.sources[seat.source]
         try:
-            if source.lossless or self._epochs is None:
-                self._offline_epochs[seat.source] += 1
-                seat.child.order(Epoch(self._offline_epochs[seat.source]))
-            else:
-                seat.child.order(Epoch(self._epochs.issue(source.source_id)))
+            seat.child.order(Epoch(self._epochs.issue(self._roster.members[seat.source].source)))
         except ConfigError as exc:
             seat.child.order(Epoch(0, error=str(exc)))
 
@@ -171,8 +193,11 @@ class Supervisor:
         """A worker works. After a vision worker or publisher was replaced, every source starts a new epoch."""
         roster = self._roster
         first, seat.ready, seat.was_ready = not seat.was_ready, True, True
+        details = {"worker": seat.role, "starts": seat.starts}
+        self.events.add(Event("worker_ready", f"{roster.name(seat)} is ready", details=details))
         if seat.role == "vision":
-            self.notes = report.notes
+            for note in report.notes:
+                self._note(note)
             self.vision_ready_at = self.vision_ready_at or time.monotonic()
         else:
             self.address = report.address
@@ -184,8 +209,8 @@ class Supervisor:
         if not first:
             self._renew(seat)
         for camera in self._roster.cameras:
-            if camera.broke_off or (camera.done and not first):
-                self._abandon(camera, "worker_restart")
+            if camera.broke_off or ((camera.done or camera.paused) and not first):
+                self.abandon(camera, "worker_restart")
 
     def _renew(self, replaced: Seat) -> None:
         inlet = self._roster.vision_inlet
@@ -196,22 +221,21 @@ class Supervisor:
                 camera.outlet = inlet
                 camera.child.order(Renew(inlet))
 
-    def _tell(self, news: SourceNews, seat: Seat) -> None:
+    def tell(self, news: SourceNews, seat: Seat) -> None:
         """Keep what a camera worker says of its source, and pass it on to the publisher."""
-        known = self.news[news.source]
-        self.news[news.source] = News(message=news.message, codec=news.codec or known.codec)
-        self._latest[news.source] = news
+        member = self._roster.members[news.source]
+        member.news = News(message=news.message, codec=news.codec or member.news.codec)
+        member.latest = news
         if news.final:
             seat.done = True
             if news.error:
-                source_id = self._roster.sources[news.source].source_id
-                self.source_errors[source_id] = error_of(news.error, news.message)
+                member.error = error_called(news.error, news.message)
         if self._roster.publisher.child is not None:
             self._roster.publisher.child.order(news)
 
     def _failed(self, seat: Seat, report: Failed) -> None:
         """A worker gave up. What was never well, or cannot become so, ends the run; else it is replaced."""
-        error = error_of(report.error, report.message)
+        error = error_called(report.error, report.message)
         text = f"{self._roster.name(seat)} failed: {report.message}"
         if report.traceback:
             text = f"{text}\n{report.traceback}"
@@ -229,15 +253,13 @@ class Supervisor:
 
     def _judge(self) -> None:
         """End workers past the deadline they set themselves, or suspended. While stopping, other limits hold."""
-        if self._stopping is not None:
-            return
         for seat in self._roster.seats:
             if seat.child is not None and (fault := fault_of(seat, seat.child, now_ns=time.monotonic_ns())):
-                self._retire(seat, kill=fault)
+                self.retire(seat, kill=fault)
 
     # Ends
 
-    def _retire(self, seat: Seat, *, kill: str = "") -> None:
+    def retire(self, seat: Seat, *, kill: str = "") -> None:
         """A worker has ended, or is ended now for the reason given; it is gone before anything else happens."""
         child = seat.child
         assert child is not None
@@ -245,15 +267,26 @@ class Supervisor:
         self._poll.unregister(child)
         status = child.kill() if kill else child.reap()
         seat.child, seat.ready = None, False
-        cells = self._roster.shared.board.sources
-        mend(seat.role, cells if seat.role != "camera" else [cells[seat.source]])
+        members = self._roster.members
+        mend(seat.role, [m.cells for m in (members.values() if seat.role != "camera" else [members[seat.source]])])
         seat.broke_off = seat.role == "camera" and seat.done and status != 0
-        if self._stopping is not None:
+        if seat.role == "vision":
+            self.membership.vision_ended()
+        if self._stopping.has_begun:
             if seat.role == "camera" and status != 0:
-                self._abandon(seat, "shutdown")
+                self.abandon(seat, "shutdown")
+        elif seat.role == "camera" and (seat.paused or members[seat.source].leaving):
+            if status != 0:
+                self.abandon(seat, "shutdown")
+            if seat.paused:
+                self.membership.paused(members[seat.source])
         elif seat.broke_off:
-            self._abandon(seat, "worker_restart")
-        elif not seat.done and self.failure is None:
+            self.abandon(seat, "worker_restart")
+        elif seat.done or self.failure is not None:
+            return
+        elif kill and seat.is_opening and is_live(members[seat.source].source.url):
+            self._did_not_open(seat)
+        else:
             self._arrange_replacement(seat, kill or describe_exit(status), by_itself=not kill and status >= 0)
 
     def _arrange_replacement(self, seat: Seat, why: str, *, by_itself: bool) -> None:
@@ -264,7 +297,7 @@ class Supervisor:
         if seat.role != "camera" and not seat.was_ready and (by_itself or delay):
             self._fail(EveryframeError(f"{text} before it worked; --debug shows why"))
             return
-        if seat.role == "camera" and not is_live(self._roster.sources[seat.source].url):
+        if seat.role == "camera" and is_recording(self._roster.members[seat.source].source.url):
             self._give_up(seat, text)
             return
         if delay:
@@ -272,27 +305,50 @@ class Supervisor:
                 f"; that is {seat.policy.limit} times within {seat.policy.window_seconds:.0f} s, so it is tried again"
                 f" in {delay:.0f} s"
             )
-        self._complain(text)
+        self.complain(text, event="worker_ended", seat=seat)
         if seat.role == "camera":
-            self._abandon(seat, "worker_restart")
+            self.abandon(seat, "worker_restart")
             state = SourceState.FAULTED if delay else SourceState.CONNECTING
-            self._roster.shared.board.sources[seat.source].camera.state = STATES.index(state)
-            self._tell(SourceNews(source=seat.source, state=state, message=text), seat)
+            self._roster.members[seat.source].cells.camera.state = STATES.index(state)
+            self.tell(SourceNews(source=seat.source, state=state, message=text), seat)
         elif seat.role == "vision":
             self._end_leavers()
+
+    def _did_not_open(self, camera: Seat) -> None:
+        """A connection failed that only the end of its worker could end; another worker makes the next try."""
+        member = self._roster.members[camera.source]
+        cells = member.cells.camera
+        backoff = Backoff.of(self._roster.config.supervisor, failures=cells.failures)
+        delay = backoff.delay_seconds(SourceState.FAULTED)
+        camera.start_at = time.monotonic() + delay
+        with changing(cells):
+            cells.state = STATES.index(SourceState.FAULTED)
+            cells.reconnects += 1
+            cells.failures = backoff.failures
+            cells.retry_at_ns = round(camera.start_at * 1e9)
+        self.abandon(camera, "worker_restart")
+        message = (
+            f"{member.source.source_id}: did not open within {opening_seconds(member.source.open_timeout_seconds):g} s;"
+            " the host's name may not resolve"
+        )
+        self.tell(SourceNews(source=camera.source, state=SourceState.FAULTED, message=message), camera)
 
     def _give_up(self, camera: Seat, text: str) -> None:
         """A file whose worker died is not read again: from its start it would give every frame twice."""
         camera.done = camera.broke_off = True
         state = SourceState.FAULTED
-        self._roster.shared.board.sources[camera.source].camera.state = STATES.index(state)
+        self._roster.members[camera.source].cells.camera.state = STATES.index(state)
         message = f"{text}; the rest of the file is not analysed"
-        self._tell(
+        self.tell(
             SourceNews(source=camera.source, state=state, message=message, error="SourceError", final=True), camera
         )
-        self._abandon(camera, "worker_restart")
+        self.abandon(camera, "worker_restart")
 
-    def _complain(self, text: str) -> None:
+    def complain(self, text: str, *, event: str = "complaint", seat: Seat | None = None) -> None:
+        """Tell of what went wrong and was outlived."""
+        source_id = self._roster.source_id(seat) if seat is not None else ""
+        details = {} if seat is None else {"worker": seat.role, "starts": seat.starts}
+        self.events.add(Event(event, text, Level.WARNING, source_id, details))
         if len(self.complaints) < MOST_COMPLAINTS:
             self.complaints.append(text)
 
@@ -300,57 +356,17 @@ class Supervisor:
         """Cameras that ended and wait for a vision worker to take their last frames wait for one that is dead."""
         for camera in self._roster.cameras:
             if camera.done and camera.child is not None:
-                self._retire(camera, kill="the vision worker ended")
+                self.retire(camera, kill="the vision worker ended")
             elif camera.done:
-                self._abandon(camera, "worker_restart")
+                self.abandon(camera, "worker_restart")
 
-    def _abandon(self, camera: Seat, reason: GapReason) -> None:
+    def abandon(self, camera: Seat, reason: GapReason, *, lasts_too_long: bool = False) -> None:
         """Have the publisher declare what nobody will speak of any more."""
         roster = self._roster
         if roster.publisher.child is not None:
             in_order = camera.done and not camera.broke_off
-            awaited: Awaited = "nothing" if roster.vision.child is None else "sent" if in_order else "held"
-            roster.publisher.child.order(Abandoned(camera.source, reason, final=camera.done, awaited=awaited))
-
-    # Stopping
-
-    def _advance_stop(self) -> None:
-        """Cameras stop first, then the vision worker, then the publisher: each finishes what the ones before gave."""
-        if self._stop_asked is None:
-            return
-        if self._stopping is None:
-            self._stopping = self._stop_asked
-            for camera in self._roster.cameras:
-                self._ask_to_stop(camera)
-        if self._kill_asked:
-            for seat in self._roster.seats:
-                if seat.child is not None:
-                    self._retire(seat, kill="stopped at once")
-            return
-        elapsed = time.monotonic() - self._stopping
-        limit = self._roster.config.supervisor.stop_seconds
-        for seats in (self._roster.cameras, [self._roster.vision], [self._roster.publisher]):
-            for seat in seats:
-                if seat.child is not None and not seat.asked_to_stop:
-                    self._ask_to_stop(seat)
-                if seat.child is not None and elapsed > limit * STOP_SHARES[seat.role]:
-                    self._retire(seat, kill="took too long to stop")
-            if any(seat.child is not None for seat in seats):
-                return
-
-    def _ask_to_stop(self, seat: Seat) -> None:
-        """A worker that has nothing in its hands yet is ended."""
-        seat.asked_to_stop = True
-        if seat.child is not None:
-            if seat.cells.phase in (Phase.STARTING, Phase.LOADING, Phase.OPENING):
-                self._retire(seat, kill="had not begun")
-            else:
-                seat.child.order(Stop())
-
-
-def error_of(name: str, message: str) -> EveryframeError:
-    """An error as a worker told it; one that is not ours becomes the base of ours."""
-    kind = getattr(errors, name, None) if name else None
-    if isinstance(kind, type) and issubclass(kind, EveryframeError):
-        return kind(message)
-    return EveryframeError(message)
+            awaited: Awaited = "sent" if in_order else "held"
+            if lasts_too_long or roster.vision.child is None or camera.outlet != roster.vision_inlet:
+                awaited = "nothing"  # the vision worker that it spoke to is dead
+            newest = roster.members[camera.source].cells.newest_epoch
+            roster.publisher.child.order(Abandoned(camera.source, newest, reason, final=camera.done, awaited=awaited))

@@ -15,12 +15,13 @@ import traceback
 from collections.abc import Callable
 from importlib import import_module
 
+from pipeline.address import without_secrets
 from pipeline.board import Board, Phase
 from pipeline.errors import EveryframeError
-from pipeline.links.shared_memory import Geometry, Ring
 from pipeline.workers.bench import Bench, Liveness
 from pipeline.workers.control import Control
 from pipeline.workers.messages import Failed
+from pipeline.workers.occupants import Occupants
 
 ROLES = {
     "camera": "pipeline.workers.camera",
@@ -36,23 +37,15 @@ def main() -> int:
     """Be a worker until told to stop; the exit status."""
     control = Control(_adopt_standard_input())
     _outlive_signals()
-    spec, board_memory, rings = control.handover()
+    spec, board_memory, given = control.handover()
     if spec.role != "publisher":
         _end_with_parent()  # a publisher may still close its files when the socket ends
-    sources = spec.config.source_configs
-    board = Board(board_memory, workers=2 + len(sources), sources=len(sources))
+    board = Board(board_memory, workers=2 + spec.places, sources=spec.places)
     liveness = Liveness(board.workers[spec.cells])
     liveness.stamp(Phase.STARTING, STARTING_SECONDS)
-    bench = Bench(
-        spec=spec,
-        control=control,
-        board=board,
-        liveness=liveness,
-        rings={
-            i: Ring(memory, freed, Geometry.of(slots=spec.slots, max_pixels=sources[i].max_pixels))
-            for i, (memory, freed) in rings.items()
-        },
-    )
+    bench = Bench(spec=spec, control=control, liveness=liveness, board=board, occupants=Occupants())
+    for source in given:
+        bench.admit(source)
     try:
         run: Callable[[Bench], None] = import_module(ROLES[spec.role]).run
         run(bench)
@@ -60,8 +53,9 @@ def main() -> int:
         control.report(Failed(error=type(exc).__name__, message=str(exc)[:MOST_CHARACTERS]))
         return 1
     except Exception as exc:  # noqa: BLE001 - whatever it is, the supervisor must hear of it
-        trace = traceback.format_exc()[-MOST_CHARACTERS:] if spec.debug else ""
-        message = f"{type(exc).__name__}: {exc}"[:MOST_CHARACTERS]
+        urls = [occupant.source.url for occupant in bench.occupants.values()]
+        trace = without_secrets(traceback.format_exc(), urls)[-MOST_CHARACTERS:] if spec.debug else ""
+        message = without_secrets(f"{type(exc).__name__}: {exc}", urls)[:MOST_CHARACTERS]
         control.report(Failed(error="", message=message, traceback=trace))
         return 1
     return 0

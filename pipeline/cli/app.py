@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Final
 
-from pipeline.cli import config, run, version, watch
+from pipeline.cli import bench, config, keys, probe, reload, run, source, version, watch
 from pipeline.cli.command import PROGRAM, Command, parser_for
 from pipeline.cli.complain import complain, in_one_line
 from pipeline.errors import EveryframeError, UsageError
@@ -17,6 +17,11 @@ from pipeline.errors import EveryframeError, UsageError
 COMMANDS: Final[dict[str, Command]] = {
     "run": run.COMMAND,
     "watch": watch.COMMAND,
+    "probe": probe.COMMAND,
+    "source": source.COMMAND,
+    "reload": reload.COMMAND,
+    "keys": keys.COMMAND,
+    "bench": bench.COMMAND,
     "config": config.COMMAND,
     "version": version.COMMAND,
 }

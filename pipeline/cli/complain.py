@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator
 
-from pipeline.address import expand, has_password, redact, secrets_of, split_name
+from pipeline import address
+from pipeline.address import has_password, redact, split_name
 from pipeline.errors import AddressError
-
-SHORTEST_PIECE: Final = 4
+from pipeline.redis_address import is_redis
 
 
 def complain(text: str, arguments: Iterable[str] = ()) -> None:
@@ -30,25 +29,8 @@ def in_one_line(text: str) -> str:
 
 
 def without_secrets(text: str, argument: str) -> str:
-    """The text with the secrets of an address in it replaced, those from the environment as well.
-
-    Messages are made without secrets; this is the net below. Very short secrets are found in the whole address only:
-    replacing every "p" would leave nothing to read.
-    """
-    url = address_in(argument)
-    for written in {url, _expanded(url)}:
-        text = text.replace(written, redact(written))
-        for secret in secrets_of(written):
-            if len(secret) >= SHORTEST_PIECE:
-                text = text.replace(secret, "***")
-    return text
-
-
-def _expanded(url: str) -> str:
-    try:
-        return expand(url)
-    except AddressError:  # a variable that is not set holds no secret
-        return url
+    """The text with the secrets of an address in it replaced; messages are made without, and this is the net below."""
+    return address.without_secrets(text, [address_in(argument)])
 
 
 def address_in(argument: str) -> str:
@@ -60,12 +42,21 @@ def address_in(argument: str) -> str:
 
 
 def warn_of_passwords(sources: Iterable[str]) -> None:
-    """Tell of passwords on the command line, where every user of the machine can read them, and offer the way out."""
+    """Tell of passwords on the command line, and offer the way out."""
+    for warning in password_warnings(sources):
+        complain(f"everyframe: warning: {warning}")
+
+
+def password_warnings(sources: Iterable[str]) -> Iterator[str]:
+    """For each password on the command line, where every user of the machine can read it, the way out."""
     for source in sources:
         name, url = split_name(source)
         if has_password(url):
-            hidden = redact(url).replace("***@", "USER:${CAMERA_PASSWORD}@", 1)
-            complain(
-                f"everyframe: warning: a password on the command line can be read by every user of this machine; "
-                f"put it into the environment and write '{f'{name}=' if name else ''}{hidden}' (in single quotes)",
+            variable = "REDIS_PASSWORD" if is_redis(url) else "CAMERA_PASSWORD"
+            hidden = redact(url)
+            where, instead = ("***@", "USER:{}@") if "***@" in hidden else ("?***", "?NAME={}")
+            hidden = hidden.replace(where, instead.format(f"${{{variable}}}"), 1)
+            yield (
+                f"a password on the command line can be read by every user of this machine; "
+                f"put it into the environment and write '{f'{name}=' if name else ''}{hidden}' (in single quotes)"
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -12,7 +12,9 @@ from rich.console import Console
 from pipeline.cli.complain import complain
 from pipeline.cli.live_table import LiveTable
 from pipeline.cli.meter import Meter
-from pipeline.config import PipelineConfig
+from pipeline.cli.setbacks import Setbacks
+from pipeline.config import NO_MODEL, PipelineConfig
+from pipeline.events import Event
 from pipeline.messages import RunStatistics, SourceStatus
 from pipeline.states import SourceState
 
@@ -22,8 +24,8 @@ SPARSELY_SECONDS: Final = 10.0
 class Display(Protocol):
     """Shows a run; a context, so that a terminal is left as it was."""
 
-    def update(self, statistics: RunStatistics, complaints: Sequence[str] = ()) -> None:
-        """Show the run at a later instant, and those of all complaints so far that are new."""
+    def update(self, statistics: RunStatistics, events: Sequence[Event] = ()) -> None:
+        """Show the run at a later instant, and what has happened since the last one."""
 
     def __enter__(self) -> Self: ...
 
@@ -32,26 +34,36 @@ class Display(Protocol):
     ) -> None: ...
 
 
-def display_for(config: PipelineConfig, address: str, *, quiet: bool) -> Display:
+def display_for(config: PipelineConfig, address: str, *, quiet: bool, api_address: str = "") -> Display:
     """The display that suits where the output goes."""
     if quiet:
         return Silent()
     console = Console(highlight=False)
     if console.is_terminal and not console.is_dumb_terminal:
-        return LiveTable(console, opening(config, address))
-    return Lines(opening(config, address))
+        return LiveTable(console, opening(config, address, api_address))
+    return Lines(opening(config, address, api_address))
 
 
-def opening(config: PipelineConfig, address: str) -> list[str]:
+def opening(config: PipelineConfig, address: str, api_address: str = "") -> list[str]:
     """What is said first: what runs, on what, and the line to paste to subscribe."""
-    names = [source.source_id for source in config.source_configs]
-    network = config.detector_config.model
+    lines = [sources_and_network(config)]
+    if address:
+        keys = " --server-key PUBLISHER.pub --key YOURS.key" if config.publish.key else ""
+        lines.append(
+            f"subscribe:  everyframe watch {address} --topic {config.source_configs[0].source_id}/tracks{keys}"
+        )
+    if api_address:
+        lines.append(f"look after: curl {api_address}/readyz; figures: {api_address}/metrics")
+    return lines
+
+
+def sources_and_network(config: PipelineConfig) -> str:
+    """What runs, on what."""
+    model = config.detector_config.model
+    network = "no model" if model == NO_MODEL else model
     if config.segmenter_config is not None:
         network += f" and {config.segmenter_config.model}"
-    lines = [f"{_listed(names)} with {network}"]
-    if address:
-        lines.append(f"subscribe:  everyframe watch {address} --topic {names[0]}/tracks")
-    return lines
+    return f"{_listed([source.source_id for source in config.source_configs])} with {network}"
 
 
 def _listed(names: list[str], most: int = 8) -> str:
@@ -59,22 +71,25 @@ def _listed(names: list[str], most: int = 8) -> str:
 
 
 class Silent:
-    """Shows nothing but complaints."""
+    """Shows nothing but what goes wrong, or not even that."""
 
-    def __init__(self) -> None:
-        self._told_complaints = 0
+    def __init__(self, *, warns: bool = True) -> None:
+        self._setbacks = Setbacks()
+        self._warns = warns
 
-    def update(self, statistics: RunStatistics, complaints: Sequence[str] = ()) -> None:
-        """Print new complaints to the error stream."""
-        for complaint in complaints[self._told_complaints :]:
-            complain(f"everyframe: warning: {complaint}")
-        self._told_complaints = len(complaints)
+    def update(self, statistics: RunStatistics, events: Sequence[Event] = ()) -> None:
+        """Print what went wrong to the error stream."""
+        self._warn(self._setbacks.told(events))
+
+    def _warn(self, texts: Iterable[str]) -> None:
+        for text in texts if self._warns else ():
+            complain(f"everyframe: warning: {text}")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        return None
+        self._warn(self._setbacks.rest())
 
 
 class Lines(Silent):
@@ -94,9 +109,9 @@ class Lines(Silent):
             _tell(line)
         return self
 
-    def update(self, statistics: RunStatistics, complaints: Sequence[str] = ()) -> None:
+    def update(self, statistics: RunStatistics, events: Sequence[Event] = ()) -> None:
         """Print what is new since the last time."""
-        super().update(statistics, complaints)
+        super().update(statistics, events)
         self._meter.update(statistics)
         for note in statistics.notes[self._told_notes :]:
             _tell(note)

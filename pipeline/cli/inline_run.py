@@ -9,8 +9,10 @@ from typing import Self
 from pipeline.build import Pipeline
 from pipeline.config import PipelineConfig
 from pipeline.errors import EveryframeError, SourceError
+from pipeline.events import Event
 from pipeline.messages import RunStatistics
 from pipeline.states import SourceState
+from pipeline.vitals import SourceVitals, Vitals
 from pipeline.workers.messages import SinkCounts
 
 
@@ -18,7 +20,6 @@ class InlineRun:
     """Runs a pipeline to its end, or to `stop`. Nothing is published."""
 
     address = ""
-    complaints: tuple[str, ...] = ()
     sink_counts = SinkCounts(taken={}, failed={})  # a sink that fails ends with the `SinkError` of the run
 
     def __init__(self, config: PipelineConfig) -> None:
@@ -48,6 +49,18 @@ class InlineRun:
     def statistics(self) -> RunStatistics:
         """The run at this instant."""
         return self._pipeline.statistics()
+
+    def vitals(self) -> Vitals:
+        """No supervisor and no workers: alive while its thread is."""
+        return Vitals(supervising=self._thread.is_alive(), judged_seconds_ago=0.0, stopping=False, workers=())
+
+    def source_vitals(self) -> tuple[SourceVitals, ...]:
+        """Not kept."""
+        return ()
+
+    def events_since(self, seen: int) -> tuple[list[Event], int]:
+        """Nothing happens but what the statistics tell."""
+        return [], seen
 
     def wait(self, timeout_seconds: float) -> bool:
         """Wait for the end, but not for longer; whether it has come. Raises what ended the whole run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.meter import Meter
+from pipeline.cli.setbacks import Setbacks
+from pipeline.events import Event
 from pipeline.messages import RunStatistics, SourceStatus
 from pipeline.states import SourceState
 
@@ -34,7 +36,8 @@ class LiveTable:
         self._console = console
         self._opening = opening
         self._meter = Meter()
-        self._told_notes = self._told_complaints = 0
+        self._told_notes = 0
+        self._setbacks = Setbacks()
         self._live = Live(console=console, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> Self:
@@ -45,16 +48,20 @@ class LiveTable:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._live.stop()
+        self._warn(self._setbacks.rest())
 
-    def update(self, statistics: RunStatistics, complaints: Sequence[str] = ()) -> None:
-        """Draw the run at a later instant, new notes and complaints above it."""
+    def update(self, statistics: RunStatistics, events: Sequence[Event] = ()) -> None:
+        """Draw the run at a later instant, new notes and what went wrong above it."""
         self._meter.update(statistics)
         for note in statistics.notes[self._told_notes :]:
             self._console.print(Text(note, style="dim"), soft_wrap=True)
-        for complaint in complaints[self._told_complaints :]:
-            self._console.print(Text(f"warning: {complaint}", style="yellow"), soft_wrap=True)
-        self._told_notes, self._told_complaints = len(statistics.notes), len(complaints)
+        self._warn(self._setbacks.told(events))
+        self._told_notes = len(statistics.notes)
         self._live.update(table(statistics, self._meter))
+
+    def _warn(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self._console.print(Text(f"warning: {text}", style="yellow"), soft_wrap=True)
 
 
 def table(statistics: RunStatistics, meter: Meter) -> Table:

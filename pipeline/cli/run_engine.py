@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from pipeline.cli.complain import about, complain
+from pipeline.cli.complain import about
 from pipeline.cli.interrupts import Interrupts
-from pipeline.config import PipelineConfig, is_live
+from pipeline.cli.run_output import Output
+from pipeline.config import PipelineConfig, is_recording
 from pipeline.errors import EveryframeError, SinkError
+from pipeline.events import Event, EventReader
 from pipeline.messages import RunStatistics, SourceStatus
+from pipeline.notify import Notifier
 
 if TYPE_CHECKING:
+    from pipeline.vitals import SourceVitals, Vitals
     from pipeline.workers.messages import SinkCounts
 
 GLANCE_SECONDS: Final = 0.2
@@ -30,10 +34,6 @@ class Engine(Protocol):
         """Sources that failed for good so far, and why."""
 
     @property
-    def complaints(self) -> Sequence[str]:
-        """What went wrong so far and was outlived."""
-
-    @property
     def sink_counts(self) -> SinkCounts:
         """What each sink took and failed to take, once the run has ended."""
 
@@ -43,6 +43,15 @@ class Engine(Protocol):
     def statistics(self) -> RunStatistics:
         """The run at this instant."""
 
+    def vitals(self) -> Vitals:
+        """How its supervisor and workers are."""
+
+    def source_vitals(self) -> Sequence[SourceVitals]:
+        """What the statistics of each source sum up."""
+
+    def events_since(self, seen: int) -> tuple[Sequence[Event], int]:
+        """What happened after the first `seen` events, and what to say as `seen` the next time."""
+
     def wait(self, timeout_seconds: float) -> bool:
         """Wait for the end, but not for longer; whether it has come. Raises the `EveryframeError` that ended it."""
 
@@ -50,34 +59,85 @@ class Engine(Protocol):
         """Finish what is in work and end."""
 
 
-def run_engine(config: PipelineConfig, *, quiet: bool, debug: bool) -> int:
-    """Run a checked configuration; the exit code of the command. Raises what ended the whole run."""
-    from pipeline.cli.display import display_for
-    from pipeline.cli.summary import print_summary
+def run_attended(
+    config: PipelineConfig,
+    output: Output,
+    *,
+    config_file: str | None,
+    reread: Callable[[], PipelineConfig] | None,
+    debug: bool,
+) -> int:
+    """Run as `run_engine` does, while 'everyframe source' and 'everyframe reload' may speak to it."""
+    from pipeline.control.attendance import attended
 
+    with attended(config, config_file=config_file, reread=reread) as attendance:
+        for refused in attendance.left_out.values():
+            output.warning(
+                f"{refused}; it was added while {attendance.name!r} ran before, and is left out", event="source_refused"
+            )
+        if attendance.restored:
+            output.keep_secret(source.url for source in attendance.config.source_configs)
+            output.warning(
+                f"{', '.join(attendance.restored)}: added while {attendance.name!r} ran before, and back;"
+                " 'everyframe source remove NAME' forgets one",
+                event="sources_restored",
+            )
+        return run_engine(attendance.config, output, debug=debug, started=attendance.serve)
+
+
+def run_engine(
+    config: PipelineConfig, output: Output, *, debug: bool, started: Callable[[Any], None] = lambda engine: None
+) -> int:
+    """Run a checked configuration; the exit code of the command. Raises what ended the whole run.
+
+    `started` is called with the engine once it runs.
+    """
     ended_by: EveryframeError | None = None
     words: dict[str, str] = {}  # the last message of each source; a camera that is tried again has none for a while
-    with Interrupts() as interrupts, ENGINES[config.engine](config, debug) as engine:
+    # The notifier comes before the workers: what it takes out of the environment is not for them.
+    with (
+        Interrupts() as interrupts,
+        Notifier.from_environment() as notifier,
+        ENGINES[config.engine](config, debug) as engine,
+    ):
         _start(engine, config)
-        with display_for(config, engine.address, quiet=quiet) as display:
+        started(engine)
+        events = EventReader(engine.events_since)
+        with watched_over(config, engine, output) as api, output.display(config, engine, api) as display:
             try:
                 while not interrupts.received and not engine.wait(GLANCE_SECONDS):
                     statistics = engine.statistics()
                     words |= {source.source_id: source.message for source in statistics.sources if source.message}
-                    display.update(statistics, engine.complaints)
+                    display.update(statistics, events.new())
+                    notifier.tell(engine.vitals(), statistics)
             except EveryframeError as exc:
                 ended_by = exc
+            notifier.stopping()
             engine.stop()
             statistics = engine.statistics()
-            display.update(statistics, engine.complaints)
-        if not quiet and not (ended_by and not statistics.resulted):
-            print_summary(statistics, output=config.output)
+            display.update(statistics, events.new())
+        if not (ended_by and not statistics.resulted):
+            output.summary(config, statistics)
         if ended_by is not None:
             raise ended_by
         failures = failures_of(config, engine, statistics, words)
         for failure in failures:
-            complain(f"everyframe: {failure}", (source.url for source in config.source_configs))
+            output.failure(failure, event="failed")
         return exit_code(config, failed=bool(failures), received=interrupts.received)
+
+
+@contextmanager
+def watched_over(config: PipelineConfig, engine: Engine, output: Output) -> Iterator[str]:
+    """Answer /healthz, /readyz and /metrics where that is wanted; where, empty for nowhere. Raises `ConfigError`."""
+    if config.api.bind is None:
+        yield ""
+        return
+    from pipeline.api.routes import server_for
+
+    with server_for(config.api.bind, config.api.token, engine) as server:
+        if server.fault:
+            output.warning(f"{server.fault}; the run goes on, and it is tried again", event="api_unavailable")
+        yield server.address
 
 
 def _start(engine: Engine, config: PipelineConfig) -> None:
@@ -117,11 +177,11 @@ def _dropped_here(source: SourceStatus) -> int:
 def exit_code(config: PipelineConfig, *, failed: bool, received: int) -> int:
     """What the command says of a run that has ended, by `received`, the number of a signal, or 0: by itself.
 
-    Ctrl-C is how a run of cameras is meant to end, and cuts off one of files.
+    Ctrl-C is how a run of cameras or folders is meant to end, and cuts off one of files.
     """
     if failed:
         return 1
-    cut_off = any(not is_live(source.url) for source in config.source_configs)
+    cut_off = any(is_recording(source.url) for source in config.source_configs)
     return 128 + received if received and cut_off else 0
 
 

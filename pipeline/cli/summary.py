@@ -23,7 +23,7 @@ def print_summary(statistics: RunStatistics, *, output: OutputConfig) -> None:
     console.print(summary_table(statistics))
     total = f"{statistics.resulted} results in {statistics.elapsed_seconds:.1f} s"
     console.print(f"{total}, {statistics.frames_per_second:.1f} frames/s", style="bold")
-    for place in (output.directory, output.annotate):
+    for place in (output.directory, output.annotate, *output.export.files.values()):
         if place is not None:
             console.print(Text(f"written: {place}"), soft_wrap=True)
 
@@ -32,7 +32,7 @@ def summary_table(statistics: RunStatistics) -> Table:
     """A row a source: captured = resulted + dropped + in flight, or it says loudly that it is not."""
     rows = Table(box=SIMPLE_HEAD, pad_edge=False)
     rows.add_column("source", no_wrap=True)
-    for name in ("captured", "resulted", "dropped", "in flight", "undecoded", "frames/s"):
+    for name in ("captured", "resulted", "dropped", "in flight", "undecoded", "damaged", "frames/s"):
         rows.add_column(name, justify="right")
     rows.add_column("latency p50/p95/p99 ms", justify="right")
     rows.add_column("balance")
@@ -44,6 +44,7 @@ def summary_table(statistics: RunStatistics) -> Table:
             dropped(source),
             str(source.in_flight),
             str(source.undecoded),
+            str(source.damaged),
             f"{source.resulted / statistics.elapsed_seconds if statistics.elapsed_seconds > 0 else 0.0:.1f}",
             latency(source),
             balance(source),

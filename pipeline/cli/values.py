@@ -30,3 +30,11 @@ def names(text: str) -> list[str]:
     if not found:
         raise argparse.ArgumentTypeError("no name is given; person,car would be two")
     return found
+
+
+def export(text: str) -> tuple[str, str]:
+    """Reads ``FORMAT=FILE``; whether there is such a format is for the settings to say."""
+    name, equals, file = text.partition("=")
+    if not (name and equals and file):
+        raise argparse.ArgumentTypeError(f"{text!r} is not FORMAT=FILE; frigate=events.jsonl would be")
+    return name, file

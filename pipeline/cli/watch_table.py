@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from pipeline.messages import FrameResult, Gap, Item, SourceStatus, TrackState
+from pipeline.messages import FrameResult, Gap, Item, Picture, SourceStatus, TrackState
 
 ROW: Final = "{source:<16} {frame:>10}  {time:<12}  {what}"
 HEAD: Final = ROW.format(source="source", frame="frame", time="time", what="what")
@@ -17,21 +17,24 @@ def table_line(item: Item) -> str:
     """One line for a result, a gap or a status. A frame is shown as epoch/seq."""
     if isinstance(item, FrameResult):
         return ROW.format(
-            source=item.source_id, frame=f"{item.epoch}/{item.seq}", time=_time(item), what=_what(item)
+            source=item.source_id, frame=f"{item.epoch}/{item.seq}", time=frame_time(item), what=_what(item)
         ).rstrip()
     if isinstance(item, Gap):
         lost = f"gap: {item.count} frame{'s' if item.count > 1 else ''} lost up to {item.last_seq}: {item.reason}"
         return ROW.format(source=item.source_id, frame=f"{item.epoch}/{item.first_seq}", time=NO_TIME, what=lost)
+    if isinstance(item, Picture):
+        told = f"picture {item.jpeg_width}x{item.jpeg_height}, {len(item.jpeg) / 1000:.1f} kB"
+        return ROW.format(source=item.source_id, frame=f"{item.epoch}/{item.seq}", time=frame_time(item), what=told)
     return ROW.format(source=item.source_id, frame=f"{item.epoch}/", time=NO_TIME, what=_status(item))
 
 
-def _time(result: FrameResult) -> str:
+def frame_time(result: FrameResult | Picture) -> str:
     """Of a camera the time of day (UTC), of a recording the position in it."""
     if result.clock in ("rtcp", "host"):
         return f"{datetime.fromtimestamp(result.capture_time_ns / 1e9, tz=UTC):%H:%M:%S.%f}"[:-3]
-    if result.pts_seconds is None:
+    if result.pts is None:
         return NO_TIME
-    minutes, seconds = divmod(result.pts_seconds, 60)
+    minutes, seconds = divmod(float(result.pts * result.time_base), 60)
     return f"{int(minutes):02d}:{seconds:06.3f}"
 
 
@@ -42,6 +45,8 @@ def _what(result: FrameResult) -> str:
     if result.panoptic is not None:
         panoptic = result.panoptic
         parts.append(f"{len(panoptic.segments)} segments in {panoptic.width}x{panoptic.height}")
+    if result.polygons is not None:
+        parts.append(f"{len(result.polygons.segments)} segments in {len(result.polygons.points)} points")
     if not result.analysed:
         parts.append("predicted")
     return "; ".join(part for part in parts if part)
@@ -63,6 +68,8 @@ def _detections(result: FrameResult) -> Iterator[str]:
 
 def _status(status: SourceStatus) -> str:
     told = f"{status.state}, {status.resulted} results, {sum(status.dropped.values())} dropped"
+    if status.damaged:
+        told += f", {status.damaged} damaged"
     if status.latency is not None:
         told += f", p95 {status.latency.p95_ms:.0f} ms"
     return f"{told}: {status.message}" if status.message else told

@@ -9,22 +9,24 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
+from pipeline.batching import Cadence
 from pipeline.clock import Pacer
-from pipeline.config import SourceConfig, is_live
+from pipeline.config import SourceConfig, is_recording
 from pipeline.errors import EveryframeError, SourceError, UsageError
 from pipeline.messages import Frame
 from pipeline.retry import Backoff
-from pipeline.stage import Reader, StreamInfo
+from pipeline.stage import Access, Metered, Reader, StreamInfo, Taken
 from pipeline.states import SourceState
 
 
 class OpenSource(Protocol):
     """How a source is opened; `pipeline.build.open_source` is one."""
 
-    def __call__(self, source: SourceConfig, *, next_epoch: Callable[[], int]) -> Reader:
-        """The opened source. Raises `SourceError`."""
+    def __call__(self, source: SourceConfig, *, next_epoch: Callable[[], int], access: Access) -> Reader:
+        """The opened source. Raises `SourceError`, `AddressError`."""
 
 
 class Feed:
@@ -38,6 +40,7 @@ class Feed:
         source: SourceConfig,
         *,
         open_source: OpenSource,
+        access: Access,
         changed: threading.Condition,
         capacity: int,
         backoff: Backoff,
@@ -47,14 +50,17 @@ class Feed:
         self.captured = 0
         self.overtaken = 0  # frames that a newer one took the place of
         self._undeclared: list[tuple[int, int]] = []  # epoch and seq of those
-        self.undecoded = 0
+        self.undecoded = self.damaged = 0
         self.reconnects = 0
         self.epoch = 0
         self.state = SourceState.CONNECTING
         self.error: EveryframeError | None = None  # what ended the last session
+        self.complaint = ""  # what was lost last and did not end it
         self.finished = False  # no frame will come any more; those waiting can still be taken
         self.info: StreamInfo | None = None
+        self._cadence = Cadence(source.target_fps) if source.target_fps > 0 else None
         self._open_source = open_source
+        self._access = replace(access, wait=self._wait, taken=Taken(), complain=self._complain)
         self._changed = changed
         self._capacity = capacity
         self._backoff = backoff
@@ -66,6 +72,10 @@ class Feed:
     def failed(self) -> bool:
         """Whether the source ended for good by an error."""
         return self.finished and self.error is not None
+
+    def wants(self, frame: Frame) -> bool:
+        """Whether a frame that was taken is analysed, or skipped as planned; asked once of each, in order."""
+        return self._cadence is None or self._cadence.wants(frame.capture_time_ns)
 
     def take_overtaken(self) -> list[tuple[int, int]]:
         """Epoch and seq of the frames overtaken since the last call, all older than those waiting."""
@@ -92,7 +102,7 @@ class Feed:
         while True:
             error = self._session()
             with self._changed:
-                retry = is_live(self.source.url) and not self._stopping and not isinstance(error, UsageError)
+                retry = not is_recording(self.source.url) and not self._stopping and not isinstance(error, UsageError)
                 self.error = error if retry or not self._stopping else None
                 self.state = _state_after(error)
                 self.finished = not retry
@@ -105,14 +115,15 @@ class Feed:
     def _session(self) -> EveryframeError | None:
         """Open, read to the end, close; what went wrong, if anything did."""
         try:
-            reader = self._open_source(self.source, next_epoch=self._epochs.__next__)
+            reader = self._open_source(self.source, next_epoch=self._epochs.__next__, access=self._access)
         except EveryframeError as exc:
             return exc
-        before = self.undecoded
+        before = self.undecoded, self.damaged
+        metered = reader if isinstance(reader, Metered) else None  # a dear question, asked once
         pacer = Pacer() if self.source.realtime else None
         try:
             for frame in reader:
-                self.undecoded = before + reader.undecoded
+                self._count(reader, metered, before)
                 if pacer is not None:
                     pacer.wait(frame)
                 if not self._offer(frame, reader.info):
@@ -120,9 +131,21 @@ class Feed:
         except EveryframeError as exc:
             return exc
         finally:
-            self.undecoded = before + reader.undecoded
+            self._count(reader, metered, before)
             reader.close()
         return None
+
+    def _wait(self, seconds: float) -> bool:
+        with self._changed:
+            return not self._changed.wait_for(lambda: self._stopping, timeout=seconds)
+
+    def _complain(self, text: str) -> None:
+        self.complaint = text
+
+    def _count(self, reader: Reader, metered: Metered | None, before: tuple[int, int]) -> None:
+        """Add what a reader counts to what those before it had counted."""
+        self.undecoded = before[0] + reader.undecoded
+        self.damaged = before[1] + (metered.damaged if metered is not None else 0)
 
     def _offer(self, frame: Frame, info: StreamInfo) -> bool:
         """Queue a frame; False once the feed is to stop."""

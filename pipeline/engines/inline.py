@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from pipeline.config import PipelineConfig, SupervisorConfig
+from pipeline.config import STANDARD_INPUT_DESCRIPTOR, PipelineConfig, check_standard_input
 from pipeline.engines.feed import Feed, OpenSource, take_fairly
 from pipeline.engines.tally import Tally
-from pipeline.errors import EveryframeError, SinkError
+from pipeline.errors import DeviceLost, EveryframeError, SinkError
 from pipeline.graph import Completed, Graph, Lanes
 from pipeline.messages import Batch, FrameResult, Gap, RunStatistics, SourceStatus, Surface
 from pipeline.retry import Backoff
-from pipeline.stage import Sink
+from pipeline.stage import Access, DeferredSink, Sink
 
 JOIN_SECONDS = 2.0
 
@@ -35,30 +34,35 @@ class InlineEngine:
         build_sinks: Callable[[PipelineConfig], Sequence[Sink]],
     ) -> None:
         """The three callables are `pipeline.build`'s, or a test's."""
+        check_standard_input(config.source_configs)
         self._config = config
-        self._batch_size = config.batch.max_batch or 1
+        self._batch_size = config.frames_a_batch
         self._build_graph, self._build_sinks = build_graph, build_sinks
         self._changed = threading.Condition()
         self._feeds = [
             Feed(
                 source,
                 open_source=open_source,
+                access=Access(files_root=config.files_root, standard_input=STANDARD_INPUT_DESCRIPTOR),
                 changed=self._changed,
                 capacity=config.batch.queue_frames,
-                backoff=_backoff(config.supervisor),
+                backoff=Backoff.of(config.supervisor),
             )
             for source in config.source_configs
         ]
+        self._feed_of = {feed.source.source_id: feed for feed in self._feeds}
         self._tallies = {feed.source.source_id: Tally(feed.source.source_id) for feed in self._feeds}
         self._graph: Graph | None = None
         self._lanes: Lanes[Overtaken] | None = None
         self._sinks: list[Sink] = []
         self._failures: list[EveryframeError] = []
+        self._warmed: list[str] = []
         self._started = self._ended = 0.0
 
     def items(self) -> Iterator[FrameResult | Gap]:
         """Results and gaps, each source's in order, until every source has ended. Raises the first error at the end."""
         self._graph = self._build_graph(self._config)
+        self._graph.warm_up(self._warmed.append)
         self._sinks = list(self._build_sinks(self._config))
         lanes: Lanes[Overtaken] = Lanes(self._graph, notify=self._wake)
         self._lanes = lanes
@@ -81,7 +85,7 @@ class InlineEngine:
         return RunStatistics(
             sources=sources,
             elapsed_seconds=until - self._started if self._started else 0.0,
-            notes=self._graph.notes if self._graph else (),
+            notes=(*self._graph.notes, *self._warmed) if self._graph else (),
             finished=bool(self._ended),
         )
 
@@ -99,8 +103,7 @@ class InlineEngine:
             self._lanes.close()
         if self._graph is not None:
             self._graph.close()
-        for sink in self._sinks:
-            sink.close()
+        self._close_sinks()
 
     def _submit(self, lanes: Lanes[Overtaken], *, start: int) -> int:
         """The next batches into the lanes that are free, or a wait until one is ready; batches submitted."""
@@ -111,7 +114,8 @@ class InlineEngine:
             for frame in frames:
                 self._tallies[frame.source_id].taken()
             overtaken = {feed.source.source_id: feed.take_overtaken() for feed in self._feeds}
-            lanes.submit(Batch(tuple(frames)), overtaken)
+            analysed = tuple(self._feed_of[frame.source_id].wants(frame) for frame in frames)
+            lanes.submit(Batch(tuple(frames), analysed=None if all(analysed) else analysed), overtaken)
             self._changed.notify_all()
             return 1
 
@@ -126,13 +130,18 @@ class InlineEngine:
             self._changed.notify_all()
 
     def _deliver(self, done: Completed[Overtaken]) -> Iterator[FrameResult | Gap]:
+        if isinstance(done.error, DeviceLost):
+            raise done.error
         for source_id, frames in done.context.items():
             yield from self._declare(self._tallies[source_id].overtaken(frames))
-        if done.error is not None:
-            for frame in done.batch.frames:
+        results = {result.identity: result for result in done.results}
+        for frame in done.batch.frames:
+            found = results.get((frame.source_id, frame.epoch, frame.seq))
+            if found is None:
+                assert done.error is not None, "a frame without a result, and no error"
                 yield from self._declare(self._tallies[frame.source_id].lost(frame, done.error))
-        for frame, result in zip(done.batch.frames, done.results, strict=False):  # none, if the batch failed
-            gaps, result = self._tallies[frame.source_id].resulted(frame, result)
+                continue
+            gaps, result = self._tallies[frame.source_id].resulted(frame, found)
             yield from self._declare(gaps)
             self._write(result, frame.surface)
             yield result
@@ -152,6 +161,19 @@ class InlineEngine:
                 self._sinks.remove(sink)
                 sink.close()
 
+    def _close_sinks(self) -> None:
+        """Close every one; then raise the first error of those that could not finish. Twice does no harm."""
+        errors: list[SinkError] = []
+        for sink in self._sinks:
+            try:
+                sink.close()
+            except SinkError as exc:
+                errors.append(exc)
+            if isinstance(sink, DeferredSink):
+                errors += sink.complaints()
+        if errors:
+            raise errors[0]
+
     def _status(self, feed: Feed) -> SourceStatus:
         tally = self._tallies[feed.source.source_id]
         dropped = {"backlog": feed.overtaken, "inference_error": tally.errors}
@@ -159,12 +181,13 @@ class InlineEngine:
             source_id=tally.source_id,
             state=str(feed.state),
             epoch=feed.epoch,
-            message=str(feed.error) if feed.error else tally.message,
+            message=str(feed.error) if feed.error else feed.complaint or tally.message,
             captured=feed.captured,
             resulted=tally.results,
             dropped={reason: count for reason, count in dropped.items() if count},
             in_flight=len(feed.waiting) + tally.in_lanes,
             undecoded=feed.undecoded,
+            damaged=feed.damaged,
             reconnects=feed.reconnects,
             width=feed.info.width if feed.info else 0,
             height=feed.info.height if feed.info else 0,
@@ -174,6 +197,9 @@ class InlineEngine:
         )
 
     def _raise_first_error(self) -> None:
+        for sink in self._sinks:
+            if isinstance(sink, DeferredSink):
+                self._failures += sink.complaints()
         errors = [feed.error for feed in self._feeds if feed.failed and feed.error is not None] + self._failures
         if not errors:
             return
@@ -185,13 +211,9 @@ class InlineEngine:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self.close()
-
-
-def _backoff(settings: SupervisorConfig) -> Backoff:
-    return Backoff(
-        first_seconds=settings.retry_first_seconds,
-        most_seconds=settings.retry_max_seconds,
-        refused_seconds=settings.auth_retry_seconds,
-        chance=random.random,
-    )
+        try:
+            self.close()
+        except SinkError as exc:
+            if error is None:
+                raise
+            error.add_note(f"also: {exc}")

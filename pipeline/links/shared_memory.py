@@ -7,6 +7,9 @@ touched.
 Each slot has two numbers. *Taken* is written by the writer alone and grows each time it takes the slot; *released* is
 written by whoever is done with the picture and says which taking that was. A slot is free where the two are equal. A
 late release of an earlier taking can therefore never free a slot under the picture of a later one.
+
+One more number, *wanted*, is how many free slots the writer waits for: releases wake it only then. A writer woken for
+every slot costs its reader a system call a frame, and both of them a cold cache.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from pipeline.messages import Matrix, PixelFormat, Range, Surface, UInt8
 
 PAGE = mmap.PAGESIZE
 _WORD_BYTES = 8
+MOST_SURFACES = 4  # kept of each slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Geometry:
     @property
     def total_bytes(self) -> int:
         """Size of the whole, headers included; most of it is never touched."""
-        return _whole_pages(2 * _WORD_BYTES * self.slots) + self.slots * self.slot_bytes
+        return _whole_pages((2 * self.slots + 1) * _WORD_BYTES) + self.slots * self.slot_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,10 @@ class Ring:
         self.freed = freed
         self.geometry = geometry
         self._map = mmap.mmap(memory, geometry.total_bytes)
-        words = memoryview(self._map)[: 2 * _WORD_BYTES * geometry.slots].cast("q")
-        self._taken, self._released = words[: geometry.slots], words[geometry.slots :]
+        words = memoryview(self._map)[: (2 * geometry.slots + 1) * _WORD_BYTES].cast("q")
+        self._taken, self._released = words[: geometry.slots], words[geometry.slots : 2 * geometry.slots]
+        self._wanted = words[2 * geometry.slots :]
+        self._surfaces: dict[tuple[int, PixelFormat, int, int, Matrix, Range], Surface] = {}  # the same frame by frame
         self._bytes: UInt8 = np.frombuffer(self._map, dtype=np.uint8)
 
     @staticmethod
@@ -87,12 +93,15 @@ class Ring:
         """Give a slot back, from any process."""
         if self._taken[slot.index] == slot.generation:
             self._released[slot.index] = slot.generation
-            os.eventfd_write(self.freed, 1)
+            if 0 < self._wanted[0] <= self.free:
+                os.eventfd_write(self.freed, 1)
 
-    def clear_freed(self) -> None:
-        """Forget releases so far; a writer that waits calls this before it looks, so that none is missed."""
+    def want(self, free: int) -> bool:
+        """Have `freed` told when so many slots are free, 0 for never; whether they are, which a writer asks first."""
         with suppress(BlockingIOError):
             os.eventfd_read(self.freed)
+        self._wanted[0] = free
+        return self.free >= free
 
     def reclaim(self) -> None:
         """Take every slot back, for the writer, once nobody who held one is expected to return it."""
@@ -105,9 +114,14 @@ class Ring:
         return 0 <= slot.index < self.geometry.slots and self._taken[slot.index] == slot.generation
 
     @property
+    def free(self) -> int:
+        """Slots that can be taken."""
+        return sum(taken == released for taken, released in zip(self._taken, self._released, strict=True))
+
+    @property
     def in_use(self) -> int:
         """Slots that are not free."""
-        return sum(taken != released for taken, released in zip(self._taken, self._released, strict=True))
+        return self.geometry.slots - self.free
 
     def fits(self, surface: Surface) -> bool:
         """Whether a slot has room for a picture."""
@@ -123,14 +137,25 @@ class Ring:
         self, slot: Slot, *, pixel_format: PixelFormat, width: int, height: int, matrix: Matrix, value_range: Range
     ) -> Surface:
         """The picture in a slot, without a copy. Raises `LinkError` where no slot can hold such a picture."""
-        planes = tuple(self._planes(slot, pixel_format, width, height))
-        return Surface(pixel_format, planes, matrix=matrix, range=value_range)
+        key = slot.index, pixel_format, width, height, matrix, value_range
+        found = self._surfaces.get(key)
+        if found is None:
+            planes = tuple(self._planes(slot, pixel_format, width, height))
+            found = Surface(pixel_format, planes, matrix=matrix, range=value_range)
+            if len(self._surfaces) >= MOST_SURFACES * self.geometry.slots:  # a source whose pictures change size
+                self._surfaces.clear()
+            self._surfaces[key] = found
+        return found
 
     def close(self) -> None:
         """Let go of the mapping; it ends with the last picture that refers to it."""
         self._taken.release()
         self._released.release()
+        self._wanted.release()
+        self._surfaces.clear()
         self._bytes = np.zeros(0, dtype=np.uint8)
+        with suppress(BufferError):  # a picture refers to it
+            self._map.close()
 
     def _planes(self, slot: Slot, pixel_format: PixelFormat, width: int, height: int) -> list[UInt8]:
         layout, nbytes = _layout_of(pixel_format, width, height)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.board import Board, Phase, WorkerCells
-from pipeline.config import SourceConfig
-from pipeline.links.shared_memory import Ring
 from pipeline.workers.control import Control
-from pipeline.workers.messages import Spec
+from pipeline.workers.messages import SourceGiven, Spec
+from pipeline.workers.occupants import Occupant, Occupants, settle_in
 
 SLOW_FACTOR = 4.0  # a step may take so many times longer than the slowest yet
 
@@ -50,16 +48,17 @@ class Bench:
 
     spec: Spec
     control: Control
-    board: Board
     liveness: Liveness
-    rings: Mapping[int, Ring]  # by index of the source
+    board: Board
+    occupants: Occupants
+
+    def admit(self, given: SourceGiven) -> Occupant:
+        """Serve a source that was given, with the ring that came with it."""
+        occupant = settle_in(given, *self.control.descriptors(given), board=self.board, slots=self.spec.slots)
+        self.occupants.admit(occupant)
+        return occupant
 
     def pace(self) -> Pace:
         """The pace of a step a frame, by the configured deadlines."""
         settings = self.spec.config.supervisor
         return Pace(usual_seconds=settings.frame_deadline_seconds, first_seconds=settings.load_deadline_seconds)
-
-    @property
-    def sources(self) -> list[SourceConfig]:
-        """All sources; the index is that on the board and in messages."""
-        return self.spec.config.source_configs

@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pipeline.config import PipelineConfig, PublishConfig, SourceConfig
-from pipeline.messages import Gap, SourceStatus
-from pipeline.stage import Reader, Sink
+from pipeline.messages import Frame, Gap, SourceStatus
+from pipeline.stage import Access, Reader, Sink
 
 if TYPE_CHECKING:
     from pipeline.graph import Graph
@@ -27,17 +27,34 @@ class ResultPublisher(Protocol):
     def socket(self) -> Any:
         """To wait on: readable where `poll` has something to do."""
 
-    def publish_result(self, source_id: str, payload: bytes, *, gap_before: int) -> None:
-        """Send a result that is coded as of kind `all`."""
+    @property
+    def session(self) -> int:
+        """What numbers count within."""
 
-    def publish_gap(self, gap: Gap) -> None:
-        """Send a gap in every kind's stream."""
+    def publish_result(self, source_id: str, payload: bytes, *, gap_before: int) -> int:
+        """Send a result that is coded as of kind `all`; its number."""
+
+    def publish_gap(self, gap: Gap) -> int:
+        """Send a gap in every kind's stream; its number."""
+
+    def wants_picture(self, source_id: str) -> bool:
+        """Whether somebody subscribed to this source's pictures, and one is due."""
+
+    def publish_picture(self, frame: Frame) -> None:
+        """Send the picture of a frame. Raises `SinkError`."""
 
     def publish_status(self, status: SourceStatus) -> None:
         """Send a status."""
 
     def poll(self) -> None:
         """Take note of subscriptions."""
+
+    @property
+    def refused(self) -> int:
+        """Connections so far that were not let in."""
+
+    def complaints(self) -> list[str]:
+        """What people should be told since the last call; seldom anything."""
 
     def close(self) -> None:
         """Give what was sent a moment to leave."""
@@ -46,8 +63,8 @@ class ResultPublisher(Protocol):
 class Builder(Protocol):
     """A module with these functions."""
 
-    def open_source(self, source: SourceConfig, *, next_epoch: Callable[[], int]) -> Reader:
-        """Open a camera or file. Raises `SourceError`."""
+    def open_source(self, source: SourceConfig, *, next_epoch: Callable[[], int], access: Access) -> Reader:
+        """Open a camera or file. Raises `SourceError`, `AddressError`."""
 
     def build_graph(self, config: PipelineConfig) -> Graph:
         """The chain of stages, networks loaded. Raises `ModelError`."""

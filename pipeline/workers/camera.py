@@ -7,29 +7,28 @@ This process loads no network.
 from __future__ import annotations
 
 import gc
-import random
+import os
 import select
 import time
 from dataclasses import dataclass
 
 import zmq
 
-from pipeline.address import is_live
-from pipeline.board import Phase, SourceCells, changing
+from pipeline.address import is_recording
+from pipeline.board import Phase, changing
 from pipeline.clock import Pacer
-from pipeline.config import SourceConfig
 from pipeline.errors import SourceError, SourceUnreachable, UsageError
-from pipeline.links.shared_memory import Ring, Slot
+from pipeline.links.shared_memory import Slot
 from pipeline.links.zeromq import SendingEnd
 from pipeline.messages import Frame, GapReason
-from pipeline.retry import Backoff
-from pipeline.stage import Reader
+from pipeline.retry import Backoff, opening_seconds
+from pipeline.stage import Access, Metered, Reader, Taken
 from pipeline.states import SourceState
 from pipeline.status import STATES
 from pipeline.workers.bench import Bench
 from pipeline.workers.builder import load_builder
 from pipeline.workers.labels import Labels
-from pipeline.workers.messages import Renew, SourceNews, Stop
+from pipeline.workers.messages import Complaint, Hold, Renew, SegmentTaken, SourceNews, Stop
 from pipeline.workers.outbound import Outbound
 
 WAIT_SECONDS = 1.0  # how often a wait is stamped on the board
@@ -39,7 +38,7 @@ FLUSH_SECONDS = 3600.0  # the vision worker may still be compiling; the supervis
 
 
 def run(bench: Bench) -> None:
-    """Be the camera worker of source `bench.spec.source`."""
+    """Be the camera worker of the one source that was given."""
     # Nothing here makes cycles; what was imported need not be looked at again.
     gc.freeze()
     CameraWorker(bench).run()
@@ -67,35 +66,35 @@ class CameraWorker:
 
     def __init__(self, bench: Bench) -> None:
         spec = bench.spec
-        self._index = spec.source
-        self._source: SourceConfig = bench.sources[spec.source]
+        (occupant,) = bench.occupants.values()
+        self._number, self._source = occupant.number, occupant.source
         self._builder = load_builder(spec.builder)
+        taken = Taken(passed=occupant.passed, last=occupant.passed)
+        self._access = Access(
+            spec.config.files_root, self._idle, taken, self._took, self._complain, occupant.standard_input
+        )
         self._control, self._liveness = bench.control, bench.liveness
-        self._cells: SourceCells = bench.board.sources[spec.source]
-        self._ring: Ring = bench.rings[spec.source]
+        self._cells, self._ring = occupant.cells, occupant.ring
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         capacity = spec.slots + LINK_SPARE
         self._out = Outbound(
             spec.outlet,
             link_to=lambda address: SendingEnd(self._context, address, capacity=capacity),
-            source=spec.source,
+            source=self._number,
             source_id=self._source.source_id,
             cells=self._cells,
             ring=self._ring,
         )
-        settings = spec.config.supervisor
-        self._backoff = Backoff(
-            first_seconds=settings.retry_first_seconds,
-            most_seconds=settings.retry_max_seconds,
-            refused_seconds=settings.auth_retry_seconds,
-            chance=random.random,
-        )
+        # What earlier workers of this source have failed at counts on.
+        self._backoff = Backoff.of(spec.config.supervisor, failures=self._cells.camera.failures)
         self._labels = Labels(self._control.epoch)
         self._pacer = Pacer() if self._source.realtime else None
-        self._live = is_live(self._source.url)
+        self._ends = is_recording(self._source.url)
         self._rate = Rate()
-        self._stop_asked = False
-        self._undecoded_before = self._cells.camera.undecoded
+        self._stop: Stop | None = None
+        self._held = False
+        self._metered: Metered | None = None  # the reader, if it is one
+        self._remember_counts()
 
     def run(self) -> None:
         """Read until the end or until told to stop."""
@@ -105,51 +104,78 @@ class CameraWorker:
             error = self._session()
             if self._stopping():
                 break
-            if not self._live or isinstance(error, UsageError):
+            if self._ends or isinstance(error, UsageError):
                 self._finish(error)
                 return
             self._rest(error or SourceUnreachable(f"{self._source.source_id}: the camera ended the stream"))
-        self._end("shutdown", final=True)
-        self._tell(SourceState.ENDED, final=True)
+        final = self._stop is None or self._stop.final
+        self._end("shutdown", final=final)
+        self._tell(SourceState.ENDED if final else SourceState.PAUSED, final=final)
         self._leave()
 
     def _session(self) -> SourceError | UsageError | None:
         """Open, read to the end, close; what went wrong, if anything did."""
         self._tell(SourceState.CONNECTING)
-        self._liveness.stamp(Phase.OPENING, 2 * self._source.open_timeout_seconds + 2)
+        self._liveness.stamp(Phase.OPENING, opening_seconds(self._source.open_timeout_seconds))
         try:
-            reader = self._builder.open_source(self._source, next_epoch=self._control.epoch)
+            reader = self._builder.open_source(self._source, next_epoch=self._control.epoch, access=self._access)
         except (SourceError, UsageError) as exc:
             return exc
+        self._metered = reader if isinstance(reader, Metered) else None  # a dear question, asked once
         try:
             self._read(reader)
         except (SourceError, UsageError) as exc:
             return exc
         finally:
             self._liveness.stamp(Phase.CLOSING, WAIT_DEADLINE_SECONDS)
-            self._count_undecoded(reader)
-            self._undecoded_before = self._cells.camera.undecoded
+            self._count(reader)
+            self._remember_counts()
             reader.close()
         return None
 
     def _read(self, reader: Reader) -> None:
         streaming = False
-        deadline = 1.5 * self._source.read_timeout_seconds + 3
-        self._liveness.stamp(Phase.READING, deadline)
+        self._rate = Rate()  # the time without a connection is no frame's interval
+        self._stamp_reading()
         for frame in reader:
             self._obey()
+            self._wait_while_held()
             if self._pacer is not None:
                 self._pause(self._pacer.delay_seconds(frame))
             if self._stopping():
                 return
             self._handle(frame)
-            self._count_undecoded(reader)
+            self._count(reader)
             if not streaming:
                 streaming = True
                 self._started_ns = time.monotonic_ns()
                 self._cells.camera.expected_frames = reader.info.frame_count or 0
                 self._tell(SourceState.STREAMING, codec=reader.info.codec)
-            self._liveness.stamp(Phase.READING, deadline)
+            self._stamp_reading()
+
+    def _stamp_reading(self) -> None:
+        self._liveness.stamp(Phase.READING, 1.5 * self._source.read_timeout_seconds + 3)
+
+    def _idle(self, seconds: float) -> bool:
+        """Let up to so many seconds pass in the middle of reading; False once the reader is to end."""
+        until = time.monotonic() + seconds
+        self._obey()
+        self._wait_while_held()
+        while not self._stopping() and (left := until - time.monotonic()) > 0:
+            self._pause(min(left, WAIT_SECONDS))
+            self._wait_while_held()
+        self._stamp_reading()
+        return not self._stopping()
+
+    def _took(self, segment: str) -> None:
+        """A segment of a folder is about to be read, which no worker after this one may do again."""
+        self._control.report(SegmentTaken(os.fsencode(segment)))
+
+    def _complain(self, text: str) -> None:
+        """Something of the source was lost, and it goes on."""
+        about = self._source.source_id
+        self._control.report(Complaint(about=about, error="SourceError", message=text.removeprefix(f"{about}: ")))
+        self._tell(STATES[self._cells.camera.state], message=text)
 
     def _handle(self, frame: Frame) -> None:
         """Give a frame its number and hand it on; where there is no room, wait (a file) or let it go (a camera)."""
@@ -168,28 +194,45 @@ class CameraWorker:
             self._out.lose(seq, "backlog")
 
     def _wait_for_slot(self) -> Slot | None:
-        """The next slot that is given back; None if the frame's epoch ends first, or everything does."""
+        """A slot, once half of them are free; None if the frame's epoch ends first, or everything does.
+
+        Waking for each would decode one frame at a time, in a cold cache; half of them keeps the vision worker busy.
+        """
         waker = select.poll()
         waker.register(self._ring.freed, select.POLLIN)
         waker.register(self._control, select.POLLIN)
-        while not self._stopping() and not self._labels.renewed:
-            self._ring.clear_freed()
-            slot = self._ring.take()
-            if slot is not None:
-                return slot
-            self._liveness.stamp(Phase.WAITING, WAIT_DEADLINE_SECONDS)
-            waker.poll(WAIT_SECONDS * 1000)
-            self._obey()
-        return None
+        patient = True
+        try:
+            while not self._stopping() and not self._labels.renewed:
+                if self._ring.want(max(1, self._ring.geometry.slots // 2)) or not patient:
+                    slot = self._ring.take()
+                    if slot is not None:
+                        return slot
+                self._liveness.stamp(Phase.WAITING, WAIT_DEADLINE_SECONDS)
+                patient = bool(waker.poll(WAIT_SECONDS * 1000))
+                self._obey()
+            return None
+        finally:
+            self._ring.want(0)
 
     def _note(self, frame: Frame, arrival_ns: int) -> None:
         cells = self._cells.camera
         cells.width, cells.height = frame.width, frame.height
         cells.milli_fps = round(self._rate.seen(arrival_ns) * 1000)
-        cells.last_frame_time_ns, cells.last_arrival_ns = frame.capture_time_ns, arrival_ns
+        cells.last_frame_time_ns, cells.last_arrival_ns = time.time_ns(), arrival_ns
 
-    def _count_undecoded(self, reader: Reader) -> None:
-        self._cells.camera.undecoded = self._undecoded_before + reader.undecoded
+    def _count(self, reader: Reader) -> None:
+        cells = self._cells.camera
+        cells.undecoded = self._undecoded_before + reader.undecoded
+        if self._metered is not None:
+            cells.damaged = self._damaged_before + self._metered.damaged
+            cells.received_bytes = self._received_before + self._metered.received_bytes
+
+    def _remember_counts(self) -> None:
+        """Those of the readers so far; the next one's start from zero."""
+        cells = self._cells.camera
+        self._undecoded_before, self._damaged_before = cells.undecoded, cells.damaged
+        self._received_before = cells.received_bytes
 
     def _finish(self, error: SourceError | UsageError | None) -> None:
         """A file has ended or failed, or what was asked for cannot be."""
@@ -210,6 +253,7 @@ class CameraWorker:
         cells = self._cells.camera
         with changing(cells):
             cells.reconnects += 1
+            cells.failures = self._backoff.failures
             cells.retry_at_ns = time.monotonic_ns() + round(delay * 1e9)
         self._started_ns = 0
         self._tell(state, error=error)
@@ -235,15 +279,16 @@ class CameraWorker:
         state: SourceState,
         *,
         codec: str = "",
+        message: str = "",
         error: SourceError | UsageError | None = None,
         final: bool = False,
     ) -> None:
         self._cells.camera.state = STATES.index(state)
         self._control.report(
             SourceNews(
-                source=self._index,
+                source=self._number,
                 state=state.value,
-                message="" if error is None else str(error),
+                message=message if error is None else str(error),
                 error="" if error is None else type(error).__name__,
                 codec=codec,
                 final=final,
@@ -265,12 +310,25 @@ class CameraWorker:
             seconds = until - time.monotonic()
 
     def _stopping(self) -> bool:
-        return self._stop_asked
+        return self._stop is not None
+
+    def _wait_while_held(self) -> None:
+        """Read no further as long as the source is paused. A camera's worker ends instead: nothing waits for it."""
+        if not self._held:
+            return
+        before = STATES[self._cells.camera.state]
+        self._tell(SourceState.PAUSED)
+        while self._held and not self._stopping():
+            self._pause(WAIT_SECONDS)
+        if not self._stopping():
+            self._tell(before)
 
     def _obey(self, *, timeout_seconds: float = 0.0) -> None:
         for order in self._control.orders(timeout_seconds=timeout_seconds):
             if isinstance(order, Stop):
-                self._stop_asked = True
+                self._stop = order
+            elif isinstance(order, Hold):
+                self._held = order.on
             elif isinstance(order, Renew):
                 self._out.reconnect(order.outlet)
                 self._labels.renew()

@@ -6,6 +6,7 @@ import math
 import select
 import socket
 from collections import deque
+from contextlib import suppress
 
 from pipeline.errors import ConfigError
 from pipeline.workers.messages import (
@@ -14,7 +15,7 @@ from pipeline.workers.messages import (
     EpochWanted,
     Order,
     Report,
-    RingGiven,
+    SourceGiven,
     Spec,
     decode_order,
     encode,
@@ -39,6 +40,7 @@ class Control:
         self._poll = select.poll()
         self._poll.register(channel, select.POLLIN)
         self._inbox: deque[Order] = deque()
+        self._descriptors: dict[int, list[int]] = {}
 
     def fileno(self) -> int:
         """What an event loop polls."""
@@ -47,7 +49,7 @@ class Control:
     def orders(self, *, timeout_seconds: float = 0.0) -> list[Order]:
         """Orders that have come; waits up to the timeout for the first. Raises `SupervisorGone`."""
         while self._poll.poll(0 if self._inbox else math.ceil(timeout_seconds * 1000)):
-            self._inbox.append(self._receive()[0])
+            self._inbox.append(self._receive())
         orders = list(self._inbox)
         self._inbox.clear()
         return orders
@@ -59,30 +61,43 @@ class Control:
         except (BrokenPipeError, ConnectionResetError) as exc:
             raise SupervisorGone from exc
 
+    def mention(self, report: Report) -> None:
+        """Tell the supervisor what it will hear again, unless it is far behind: a suspended one holds nobody up."""
+        with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            self._channel.send(encode(report), socket.MSG_DONTWAIT)
+
     def epoch(self) -> int:
         """Ask for a new epoch and wait for it. Raises `ConfigError` where it cannot be kept, `SupervisorGone`."""
         self.report(EpochWanted())
         while True:
-            order, _ = self._receive()
+            order = self._receive()
             if isinstance(order, Epoch):
                 if order.error:
                     raise ConfigError(order.error)
                 return order.epoch
             self._inbox.append(order)
 
-    def handover(self) -> tuple[Spec, int, dict[int, tuple[int, int]]]:
-        """The spec, the board's descriptor, and of each source's ring the memory and the eventfd."""
-        spec, (board,) = self._receive()
+    def handover(self) -> tuple[Spec, int, list[SourceGiven]]:
+        """The spec, the board's descriptor, and the sources to begin with."""
+        spec, (board,) = self._receive_with_descriptors()
         assert isinstance(spec, Spec)
-        rings: dict[int, tuple[int, int]] = {}
-        while True:
-            order, descriptors = self._receive()
-            if isinstance(order, Begin):
-                return spec, board, rings
-            assert isinstance(order, RingGiven)
-            rings[order.source] = (descriptors[0], descriptors[1])
+        given = []
+        while not isinstance(order := self._receive(), Begin):
+            assert isinstance(order, SourceGiven)
+            given.append(order)
+        return spec, board, given
 
-    def _receive(self) -> tuple[Order, list[int]]:
+    def descriptors(self, given: SourceGiven) -> list[int]:
+        """What came with a source, once: its ring's memory, the ring's eventfd, and standard input if it reads that."""
+        return self._descriptors.pop(given.number)
+
+    def _receive(self) -> Order:
+        order, descriptors = self._receive_with_descriptors()
+        if isinstance(order, SourceGiven):
+            self._descriptors[order.number] = descriptors
+        return order
+
+    def _receive_with_descriptors(self) -> tuple[Order, list[int]]:
         try:
             data, descriptors, _, _ = socket.recv_fds(self._channel, MAX_ORDER_BYTES, MAX_DESCRIPTORS)
         except ConnectionResetError as exc:  # it ended without reading all reports

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from pipeline.batching import Batcher, Notice, Waiting
-from pipeline.board import SourceCells, changing
-from pipeline.config import SourceConfig
 from pipeline.links.link import Link
-from pipeline.links.shared_memory import Ring
 from pipeline.messages import Gap
 from pipeline.workers.messages import Descriptor, Ended, FromCamera, Lost, decode_from_camera, notice_of
+from pipeline.workers.occupants import Occupant
 
 # A frame that was so long on its way came while this worker was loading or stalled. Where nothing else comes, one in
 # that time is taken all the same: a machine that is always behind shall not be blind.
@@ -30,15 +28,28 @@ class Inbound:
         link: Link,
         batcher: Batcher[Descriptor],
         *,
-        sources: Sequence[SourceConfig],
-        cells: Sequence[SourceCells],
-        rings: Mapping[int, Ring],
+        occupants: Mapping[int, Occupant],
+        catch_up: Callable[[], None] = lambda: None,
     ) -> None:
+        """`catch_up` reads orders: a source may have been given whose first frame was faster."""
         self._link, self._batcher = link, batcher
-        self._sources, self._cells, self._rings = sources, cells, rings
-        self._accepted_ns = [time.monotonic_ns()] * len(sources)  # when a frame of each was queued last
-        for source in sources:
-            batcher.add_source(source.source_id, lossless=source.lossless, priority=source.priority)
+        self._occupants, self._catch_up = occupants, catch_up
+        self._accepted_ns: dict[int, int] = {}  # when a frame of each was queued last
+        for number in occupants:
+            self.admit(number)
+
+    def admit(self, number: int) -> None:
+        """Take frames of a source from now on."""
+        source = self._occupants[number].source
+        self._accepted_ns[number] = time.monotonic_ns()
+        self._batcher.add_source(
+            source.source_id, lossless=source.lossless, priority=source.priority, target_fps=source.target_fps
+        )
+
+    def dismiss(self, number: int) -> None:
+        """Take none any more."""
+        self._batcher.remove_source(self._occupants[number].source.source_id)
+        del self._accepted_ns[number]
 
     def receive_all(self) -> None:
         """Queue everything that has come."""
@@ -48,43 +59,43 @@ class Inbound:
             except msgspec.DecodeError:
                 continue  # only processes of ours get through to here; an ended one may have sent half a message
             for message in messages:
-                if 0 <= message.source < len(self._sources):
-                    self._accept(message)
+                if message.source not in self._occupants:
+                    self._catch_up()
+                occupant = self._occupants.get(message.source)
+                if occupant is not None:
+                    self._accept(message, occupant)
 
     @property
     def is_empty(self) -> bool:
         """Whether all that the cameras said they sent has come."""
-        rows = (row for cells in self._cells for row in cells.open_rows)
+        rows = (row for occupant in self._occupants.values() for row in occupant.cells.open_rows)
         return all(row.vision_received >= row.camera_sent for row in rows)
 
-    def _accept(self, message: FromCamera) -> None:
-        cells = self._cells[message.source]
+    def _accept(self, message: FromCamera, occupant: Occupant) -> None:
+        cells = occupant.cells
         row = cells.row(message.epoch)
         if row is None:  # the epoch is over: nothing of it is wanted any more
             if isinstance(message, Descriptor):
-                self._rings[message.source].release(message.taken)
+                occupant.ring.release(message.taken)
             return
-        with changing(cells.vision):
-            frames = spoken_of(message)
-            row.vision_received += frames
-            row.vision_held += frames
+        cells.vision_took(row, spoken_of(message))
         if isinstance(message, Descriptor):
-            self._queue(message, time.monotonic_ns())
+            self._queue(message, occupant, time.monotonic_ns())
         else:
-            self._batcher.note(notice_of(message, self._sources[message.source].source_id))
+            self._batcher.note(notice_of(message, occupant.source.source_id))
 
-    def _queue(self, frame: Descriptor, now_ns: int) -> None:
+    def _queue(self, frame: Descriptor, occupant: Occupant, now_ns: int) -> None:
         """Queue a frame, or let it go: one of a live source that comes late, or the one that gives way to it."""
-        source = self._sources[frame.source]
+        source = occupant.source
         accepted_ns = self._accepted_ns[frame.source]
-        if not source.lossless and now_ns - frame.arrival_ns > LATE_NS and now_ns - accepted_ns < LATE_NS:
+        if now_ns - frame.arrival_ns > LATE_NS and now_ns - accepted_ns < LATE_NS and not source.lossless:
             gone: Descriptor | None = frame
             self._batcher.note(Gap(source.source_id, frame.epoch, frame.seq, frame.seq, "late"))
         else:
             self._accepted_ns[frame.source] = now_ns
             gone = self._batcher.push(source.source_id, frame, now_ns=now_ns)
         if gone is not None:
-            self._rings[gone.source].release(gone.taken)
+            occupant.ring.release(gone.taken)
 
 
 def spoken_of(message: Descriptor | Lost | Ended) -> int:

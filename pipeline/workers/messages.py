@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from pipeline.batching import EpochEnd, Notice
-from pipeline.config import PipelineConfig
+from pipeline.config import PipelineConfig, SourceConfig
 from pipeline.links.shared_memory import Slot
 from pipeline.messages import Clock, Frame, Gap, GapReason, Matrix, PixelFormat, Range, Surface
 
@@ -20,7 +20,7 @@ from pipeline.messages import Clock, Frame, Gap, GapReason, Matrix, PixelFormat,
 class Descriptor(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
     """A frame whose picture lies in a slot."""
 
-    source: int  # index
+    source: int  # its number in this run
     epoch: int
     seq: int
     slot: int
@@ -137,9 +137,9 @@ class Spec(msgspec.Struct, frozen=True, tag="spec", kw_only=True):
 
     role: str
     cells: int  # index of its cells among the board's workers
-    config: PipelineConfig  # resolved
+    places: int  # on the board, for sources
+    config: PipelineConfig  # resolved; the sources come one by one, as `SourceGiven`
     builder: str  # module that makes readers, graphs and sinks
-    source: int = -1  # a camera worker's index
     slots: int  # of each source's ring
     inlet: str = ""  # address it receives at
     outlet: str = ""  # address it sends to
@@ -148,8 +148,23 @@ class Spec(msgspec.Struct, frozen=True, tag="spec", kw_only=True):
     debug: bool = False
 
 
-class RingGiven(msgspec.Struct, frozen=True, tag="ring"):
-    """A source's ring; its memory and its eventfd come with the message."""
+class SourceGiven(msgspec.Struct, frozen=True, tag="given"):
+    """A source to serve. The memory of its ring and the ring's eventfd come with the message.
+
+    To the camera worker of a source that reads standard input its descriptor comes too.
+
+    `number` is its name in all messages and never given again in a run, so that what is still on its way of a source
+    that has gone can never count for the one that took its place on the board.
+    """
+
+    number: int
+    place: int  # on the board
+    source: SourceConfig
+    passed: bytes = b""  # name of a folder's last segment that an earlier worker took
+
+
+class Withdraw(msgspec.Struct, frozen=True, tag="withdraw"):
+    """To the vision worker and the publisher: nothing more will come of a source; let go of it and say so."""
 
     source: int
 
@@ -177,8 +192,16 @@ class Reroute(msgspec.Struct, frozen=True, tag="reroute"):
     outlet: str
 
 
+class Hold(msgspec.Struct, frozen=True, tag="hold"):
+    """To the camera worker of a recording: read no further for now, or go on."""
+
+    on: bool
+
+
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
-    """Finish what you have, and exit."""
+    """Finish what you have, and exit. Not `final`: the source is paused, and another worker will go on with it."""
+
+    final: bool = True
 
 
 class SourceNews(msgspec.Struct, frozen=True, tag="news", kw_only=True):
@@ -201,6 +224,7 @@ class Abandoned(msgspec.Struct, frozen=True, tag="abandoned"):
     """To the publisher: the worker that would have spoken of a source's newest frames is dead."""
 
     source: int
+    newest: int  # epoch there was by then; those that a replacement begins before this is heard are not meant
     reason: GapReason
     final: bool  # and will not be replaced
     awaited: Awaited
@@ -220,12 +244,30 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     address: str = ""  # publisher: where it publishes
 
 
+class Noted(msgspec.Struct, frozen=True, tag="noted"):
+    """A step on the way to being ready."""
+
+    text: str
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed", kw_only=True):
     """The worker cannot go on, and exits."""
 
     error: str  # name of the error's class, empty for one that is not ours
     message: str
     traceback: str = ""
+
+
+class Withdrawn(msgspec.Struct, frozen=True, tag="withdrawn"):
+    """The worker holds nothing of a source any more."""
+
+    source: int
+
+
+class SegmentTaken(msgspec.Struct, frozen=True, tag="segment"):
+    """From a camera worker: of its folder's segments those in order up to this one are not to be read again."""
+
+    name: bytes  # as the system has it, which need be no text
 
 
 class Complaint(msgspec.Struct, frozen=True, tag="complaint"):
@@ -236,11 +278,23 @@ class Complaint(msgspec.Struct, frozen=True, tag="complaint"):
     message: str
 
 
+class DeferredCounts(msgspec.Struct, frozen=True):
+    """How far a sink is with what it took; `pipeline.stage.Progress`."""
+
+    reachable: bool
+    delivered: dict[str, int]  # items, by source
+    lost: dict[str, int]
+    waiting: int  # items
+    waiting_bytes: int  # on disk
+
+
 class SinkCounts(msgspec.Struct, frozen=True, tag="sinks"):
     """How many items each sink took and failed to take, by sink and source."""
 
     taken: dict[str, dict[str, int]]
     failed: dict[str, dict[str, int]]
+    deferred: dict[str, DeferredCounts] = {}  # of sinks that deliver in their own time
+    refused: int = 0  # connections to the publishing socket that were not let in
 
 
 # From the publisher to the program that reads results.
@@ -249,21 +303,39 @@ class SinkCounts(msgspec.Struct, frozen=True, tag="sinks"):
 class Delivered(msgspec.Struct, frozen=True, array_like=True, tag="result"):
     """A result, whose payload is the next part of the message."""
 
-    source: int
+    source_id: str
     epoch: int
     seq: int
     gap_before: int
+
+
+class Declared(msgspec.Struct, frozen=True, array_like=True, tag="gap"):
+    """Frames declared lost."""
+
+    source_id: str
+    epoch: int
+    first_seq: int
+    last_seq: int
+    reason: GapReason
+
+
+class Over(msgspec.Struct, frozen=True, array_like=True, tag="over"):
+    """An epoch that is over, and how many frames it had: what has not come by now was lost with a publisher."""
+
+    source_id: str
+    epoch: int
+    captured: int
 
 
 class Finished(msgspec.Struct, frozen=True, array_like=True, tag="finished"):
     """Every source has ended, and all was delivered."""
 
 
-Order = Spec | RingGiven | Begin | Epoch | Renew | Reroute | Stop | SourceNews | Abandoned
-Report = EpochWanted | Ready | Failed | Complaint | SourceNews | SinkCounts
+Order = Spec | SourceGiven | Begin | Epoch | Renew | Reroute | Hold | Stop | SourceNews | Abandoned | Withdraw
+Report = EpochWanted | Ready | Noted | Failed | Complaint | SegmentTaken | SourceNews | SinkCounts | Withdrawn
 FromCamera = Descriptor | Lost | Ended
 FromVision = Analysed | Lost | Ended
-FromPublisher = Delivered | Lost | Finished
+FromPublisher = Delivered | Declared | Over | Finished
 
 encode = msgspec.msgpack.Encoder().encode
 decode_order = msgspec.msgpack.Decoder(Order).decode

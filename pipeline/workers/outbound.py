@@ -86,7 +86,7 @@ class Outbound:
         ended = message_of(end, self._source)
         assert isinstance(ended, Ended)
         self._hand_on([ended], frames=0)
-        self._row = None
+        self._row = self._lost = None  # what the link did not take is declared when the epoch is closed
 
     def reconnect(self, outlet: str) -> None:
         """Speak to another vision worker. What the old one was told is its loss; no slot is out any more."""

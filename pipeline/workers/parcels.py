@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.batching import Waiting, frames_of
-from pipeline.board import SourceCells, changing
 from pipeline.links.link import Link
-from pipeline.links.shared_memory import Ring
 from pipeline.workers.inbound import Entry
 from pipeline.workers.messages import Analysed, Descriptor, FromVision, Lost, encode, message_of
+from pipeline.workers.occupants import Occupants
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,16 +29,13 @@ class Parcels:
         outlet: str,
         *,
         link_to: Callable[[str], Link],
-        source_ids: Sequence[str],
-        cells: Sequence[SourceCells],
-        rings: Mapping[int, Ring],
+        occupants: Occupants,
         hand_on_pictures: bool,
     ) -> None:
         """`link_to` opens the link to an address. `hand_on_pictures`: the publisher draws, and gives slots back."""
         self._link_to = link_to
         self._link = link_to(outlet)
-        self._index = {source_id: i for i, source_id in enumerate(source_ids)}
-        self._cells, self._rings = cells, rings
+        self._occupants = occupants
         self._hand_on_pictures = hand_on_pictures
         self._waiting: deque[Parcel] = deque()
 
@@ -64,13 +60,18 @@ class Parcels:
         parts: list[bytes] = [b""]
         for entry in entries:
             if not isinstance(entry, Waiting):
-                messages.append(message_of(entry, self._index[entry.source_id]))
+                messages.append(message_of(entry, self._occupants.number_of(entry.source_id)))
                 continue
             message, payload = self._fate(entry, payloads)
             messages.append(message)
             parts += [payload] if payload is not None else []
         parts[0] = encode(messages)
-        spoken = [(self._index[entry.source_id], *_spoken_of(entry)) for entry in entries]
+        spoken = [
+            (entry.frame.source, entry.frame.epoch, 1)
+            if isinstance(entry, Waiting)
+            else (self._occupants.number_of(entry.source_id), entry.epoch, frames_of(entry))
+            for entry in entries
+        ]
         self._waiting.append(Parcel(parts, spoken))
         self.send()
 
@@ -78,12 +79,14 @@ class Parcels:
         """Send what waits, as far as there is room."""
         while self._waiting and self._link.send(self._waiting[0].parts):
             for source, epoch, frames in self._waiting.popleft().spoken:
-                cells = self._cells[source]
+                cells = self._occupants[source].cells
                 row = cells.row(epoch)
                 if row is not None and frames:
-                    with changing(cells.vision):
-                        row.vision_held -= frames
-                        row.vision_sent += frames
+                    cells.vision_passed_on(row, frames)
+
+    def holds(self, source: int) -> bool:
+        """Whether something of a source waits."""
+        return any(source == spoken for parcel in self._waiting for spoken, _, _ in parcel.spoken)
 
     def close(self, flush_seconds: float) -> None:
         """Give what was sent up to so long to leave."""
@@ -93,20 +96,16 @@ class Parcels:
         self, entry: Waiting[Descriptor], payloads: Mapping[tuple[str, int, int], bytes]
     ) -> tuple[FromVision, bytes | None]:
         at = entry.frame
-        ring = self._rings[at.source]
+        ring = self._occupants[at.source].ring
         payload = payloads.get((entry.source_id, at.epoch, at.seq))
-        if not ring.is_current(at.taken):
+        slot = at.taken
+        if not ring.is_current(slot):
             # The camera worker was replaced and took its slots back: what was analysed may be another picture.
             return Lost(at.source, at.epoch, at.seq, at.seq, "worker_restart"), None
         if payload is None:
-            ring.release(at.taken)
+            ring.release(slot)
             return Lost(at.source, at.epoch, at.seq, at.seq, "inference_error"), None
         if not self._hand_on_pictures:
-            ring.release(at.taken)
+            ring.release(slot)
         picture = at if self._hand_on_pictures else None
         return Analysed(at.source, at.epoch, at.seq, at.arrival_ns, picture), payload
-
-
-def _spoken_of(entry: Entry) -> tuple[int, int]:
-    """The epoch of an entry, and the frames it speaks of."""
-    return (entry.frame.epoch, 1) if isinstance(entry, Waiting) else (entry.epoch, frames_of(entry))

@@ -15,13 +15,10 @@ from typing import Any
 import msgspec
 import zmq
 
-from pipeline.address import is_live
 from pipeline.board import Phase
 from pipeline.errors import LinkError, SinkError
-from pipeline.latency import record
 from pipeline.links.zeromq import ReceivingEnd, SendingEnd
 from pipeline.messages import Surface
-from pipeline.status import News, status_of
 from pipeline.workers.bench import Bench
 from pipeline.workers.builder import load_builder
 from pipeline.workers.control import SupervisorGone
@@ -34,13 +31,18 @@ from pipeline.workers.messages import (
     Ended,
     FromVision,
     Lost,
+    Over,
     Ready,
+    SourceGiven,
     SourceNews,
     Stop,
+    Withdraw,
+    Withdrawn,
     decode_from_vision,
 )
 from pipeline.workers.outputs import DELIVERY_MESSAGES, Delivery, Outputs
-from pipeline.workers.stream import Due, Stream
+from pipeline.workers.served import Served
+from pipeline.workers.stream import Due
 
 LINK_MESSAGES = 32
 AT_ONCE = 64  # messages taken before orders and statuses have their turn
@@ -64,14 +66,10 @@ class PublisherWorker:
     def __init__(self, bench: Bench) -> None:
         spec = bench.spec
         builder = load_builder(spec.builder)
-        self._control, self._liveness, self._rings = bench.control, bench.liveness, bench.rings
-        self._sources, self._cells = bench.sources, bench.board.sources
+        self._bench, self._occupants = bench, bench.occupants
+        self._control, self._liveness = bench.control, bench.liveness
         self._pace = bench.pace()
-        self._streams = [
-            Stream(source.source_id, cells) for source, cells in zip(self._sources, self._cells, strict=True)
-        ]
-        self._live = [is_live(source.url) for source in self._sources]
-        self._news = [News()] * len(self._sources)
+        self._served = {number: Served.of(occupant) for number, occupant in bench.occupants.items()}
         self._publisher = builder.build_publisher(msgspec.structs.replace(spec.config.publish, bind=spec.bind))
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._delivery = None
@@ -81,14 +79,13 @@ class PublisherWorker:
             publisher=self._publisher,
             sinks=builder.build_sinks(spec.config),
             delivery=self._delivery,
-            source_ids=[source.source_id for source in self._sources],
             complain=self._complain,
         )
         self._inlet = ReceivingEnd(self._context, spec.inlet, capacity=LINK_MESSAGES)
         self._poller = self._poller_of(self._inlet.waitable, zmq.POLLIN)
         if self._delivery is not None:
             self._poller_while_blocked = self._poller_of(self._delivery.link.waitable, zmq.POLLOUT)
-        self._busy_at = time.monotonic()
+        self._busy_at = self._emptied_at = time.monotonic()
         self._status_at = 0.0
         self._draining = self._finished = False
 
@@ -107,8 +104,8 @@ class PublisherWorker:
             raise
 
     def _work(self) -> None:
-        for index, stream in enumerate(self._streams):
-            self._emit(index, stream.resume())
+        for served in self._served.values():
+            self._emit_all(served, served.stream.resume())
         while not (self._draining and self._is_done()):
             self._liveness.stamp(Phase.WAITING, WAIT_DEADLINE_SECONDS)
             if self._control.fileno() in self._poll():
@@ -123,7 +120,7 @@ class PublisherWorker:
         if not self._may_receive() and self._delivery is not None:
             poller = self._poller_while_blocked
         wait = self._status_at + STATUS_SECONDS - time.monotonic()
-        if self._draining or any(stream.is_abandoned for stream in self._streams):
+        if self._draining or any(served.stream.is_abandoned for served in self._served.values()):
             wait = min(wait, QUIET_SECONDS / 10)
         ready: set[object] = {waited for waited, _ in poller.poll(max(0, math.ceil(wait * 1000)))}
         if self._publisher is not None and self._publisher.socket in ready:
@@ -150,22 +147,41 @@ class PublisherWorker:
             if isinstance(order, Stop):
                 self._draining = True
                 self._busy_at = time.monotonic()
-            elif isinstance(order, SourceNews):
-                self._hear(order)
-            elif isinstance(order, Abandoned):
-                self._streams[order.source].abandon(order)
-                self._busy_at = time.monotonic()
+            elif isinstance(order, SourceGiven):
+                self._serve(order)
+            elif isinstance(order, SourceNews | Abandoned | Withdraw) and order.source in self._served:
+                self._hear_of(self._served[order.source], order)
 
-    def _hear(self, news: SourceNews) -> None:
-        known = self._news[news.source]
-        self._news[news.source] = News(message=news.message, codec=news.codec or known.codec)
-        self._streams[news.source].news(final=news.final)
-        self._tell_of(news.source)
+    def _serve(self, given: SourceGiven) -> None:
+        served = self._served[given.number] = Served.of(self._bench.admit(given))
+        self._finished = False
+        self._outputs.status(served.status())
+
+    def _hear_of(self, served: Served, order: SourceNews | Abandoned | Withdraw) -> None:
+        if isinstance(order, SourceNews):
+            served.hear(order)
+            self._outputs.status(served.status())
+        elif isinstance(order, Abandoned):
+            served.stream.abandon(order)
+            self._busy_at = served.heard_at = time.monotonic()
+        else:
+            self._let_go(served)
+
+    def _let_go(self, served: Served) -> None:
+        """Forget a source of which everything is settled."""
+        number = served.occupant.number
+        self._outputs.status(served.last_status())
+        del self._served[number]
+        self._occupants.dismiss(number)
+        self._control.report(Withdrawn(number))
 
     def _receive(self) -> None:
         for _ in range(AT_ONCE):
-            parts = self._inlet.receive() if self._may_receive() else None
+            if not self._may_receive():
+                return
+            parts = self._inlet.receive()
             if parts is None:
+                self._emptied_at = time.monotonic()
                 return
             self._busy_at = time.monotonic()
             try:
@@ -180,40 +196,52 @@ class PublisherWorker:
             self._pace.took((time.monotonic() - started) / len(messages))
 
     def _take(self, message: FromVision, payload: bytes) -> None:
-        stream = self._streams[message.source]
+        if message.source not in self._served:
+            self._obey()  # it may have been given just now; else it has gone, and this means nothing
+        served = self._served.get(message.source)
+        if served is None:
+            return
+        served.heard_at = time.monotonic()
+        stream = served.stream
         for due in stream.before(message.epoch):
-            self._emit(message.source, due)
+            self._emit(served, due)
         if isinstance(message, Lost):
-            self._emit(message.source, stream.lost(message))
+            self._emit(served, stream.lost(message))
         elif isinstance(message, Ended):
-            self._emit(message.source, stream.end(message))
+            self._emit(served, stream.end(message))
         else:
             due_result = stream.result(message)
             if due_result is not None:
-                self._emit(message.source, due_result, message, payload)
+                self._emit(served, due_result, message, payload)
             if message.picture is not None:
-                self._rings[message.source].release(message.picture.taken)
+                served.occupant.ring.release(message.picture.taken)
 
-    def _emit(self, source: int, due: Due, message: Analysed | None = None, payload: bytes = b"") -> None:
+    def _emit(self, served: Served, due: Due, message: Analysed | None = None, payload: bytes = b"") -> None:
         for gap in due.gaps:
             self._outputs.gap(gap)
         if message is not None:
-            self._publish(source, due.gap_before, message, payload)
-        self._streams[source].sent()
+            self._publish(served, due.gap_before, message, payload)
+        if due.gaps or message is not None:
+            served.stream.sent()
+        if due.over is not None:
+            self._outputs.over(Over(served.source_id, *due.over))
 
-    def _publish(self, source: int, gap_before: int, message: Analysed, payload: bytes) -> None:
-        self._outputs.publish(self._sources[source].source_id, payload, gap_before=gap_before)
+    def _publish(self, served: Served, gap_before: int, message: Analysed, payload: bytes) -> None:
+        source_id = served.source_id
+        self._outputs.publish(source_id, message.epoch, message.seq, payload, gap_before=gap_before)
         latency_ms = (time.monotonic_ns() - message.arrival_ns) / 1e6
-        record(self._cells[source].latency.words, latency_ms)
-        surface = self._surface(message.picture)
+        served.occupant.cells.latency.record(latency_ms)
+        surface = self._surface(served, message.picture)
+        if surface is not None and message.picture is not None:
+            self._outputs.show(message.picture.frame(source_id, surface))
         self._outputs.write(payload, surface, gap_before=gap_before, latency_ms=latency_ms)
-        self._outputs.deliver(Delivered(source, message.epoch, message.seq, gap_before), payload)
+        self._outputs.deliver(Delivered(source_id, message.epoch, message.seq, gap_before), payload)
 
-    def _surface(self, picture: Descriptor | None) -> Surface | None:
-        """The picture to draw on; None where nobody draws, or the slot was taken back."""
-        if picture is None or not self._outputs.draws:
+    def _surface(self, served: Served, picture: Descriptor | None) -> Surface | None:
+        """The picture to draw on or to show; None where nobody wants it, or the slot was taken back."""
+        if picture is None or not self._outputs.wants_picture(served.source_id):
             return None
-        ring = self._rings[picture.source]
+        ring = served.occupant.ring
         if not ring.is_current(picture.taken):
             return None
         try:
@@ -230,48 +258,46 @@ class PublisherWorker:
             return None
 
     def _close_abandoned(self) -> None:
-        if time.monotonic() - self._busy_at < QUIET_SECONDS:
-            return
-        for index, stream in enumerate(self._streams):
-            self._emit_all(index, stream.close_abandoned())
+        """Of a source that nothing was said of for a while, although the link was found empty since."""
+        for served in self._served.values():
+            if served.stream.is_abandoned and self._emptied_at - served.heard_at >= QUIET_SECONDS:
+                self._emit_all(served, served.stream.close_abandoned())
 
-    def _emit_all(self, source: int, dues: Iterable[Due]) -> None:
+    def _emit_all(self, served: Served, dues: Iterable[Due]) -> None:
         for due in dues:
-            self._emit(source, due)
+            self._emit(served, due)
 
     def _tell(self) -> None:
         """Publish every source's status once a second, and the end of all once."""
         if time.monotonic() - self._status_at >= STATUS_SECONDS:
             self._status_at = time.monotonic()
-            for index in range(len(self._sources)):
-                self._tell_of(index)
-        if not self._finished and all(stream.ended for stream in self._streams):
+            for served in self._served.values():
+                self._outputs.status(served.status())
+            self._pass_on_complaints()
+            if self._outputs.has_sinks or self._outputs.refused:
+                self._control.mention(self._outputs.counts())
+        if not self._finished and self._served and all(served.stream.ended for served in self._served.values()):
             self._finished = True
             self._outputs.finish()
 
-    def _tell_of(self, source: int) -> None:
-        self._outputs.status(
-            status_of(
-                self._sources[source].source_id,
-                self._cells[source],
-                news=self._news[source],
-                live=self._live[source],
-                now_ns=time.monotonic_ns(),
-            )
-        )
+    def _pass_on_complaints(self) -> None:
+        for about, error in self._outputs.complaints():
+            self._complain(about, error)
 
     def _complain(self, about: str, error: SinkError) -> None:
         self._control.report(Complaint(about=about, error=type(error).__name__, message=str(error)))
 
     def _is_done(self) -> bool:
-        return all(stream.is_taken for stream in self._streams) or time.monotonic() - self._busy_at > QUIET_SECONDS
+        taken = all(served.stream.is_taken for served in self._served.values())
+        return taken or time.monotonic() - self._busy_at > QUIET_SECONDS
 
     def _close(self) -> None:
         self._liveness.stamp(Phase.CLOSING, 60.0)
-        for index, stream in enumerate(self._streams):
-            self._emit_all(index, stream.close_all("shutdown"))
-            self._tell_of(index)
+        for served in self._served.values():
+            self._emit_all(served, served.stream.close_all("shutdown"))
+            self._outputs.status(served.status())
         self._outputs.close(FLUSH_SECONDS)
+        self._pass_on_complaints()
         self._control.report(self._outputs.counts())
         self._inlet.close()
         self._context.term()

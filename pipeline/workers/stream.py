@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.board import EpochRow, SourceCells, changing
+from pipeline.board import EpochRow, SourceCells
 from pipeline.ledger import SourceLedger
 from pipeline.messages import Gap, GapReason
 from pipeline.workers.messages import Abandoned, Analysed, Awaited, Ended, Lost
@@ -13,11 +13,12 @@ from pipeline.workers.messages import Abandoned, Analysed, Awaited, Ended, Lost
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is to be published now: these gaps, then the result if there is one."""
+    """What is to be published now: these gaps, then the result if there is one, then that an epoch is over."""
 
     gaps: tuple[Gap, ...] = ()
     result: bool = False
     gap_before: int = 0
+    over: tuple[int, int] | None = None  # an epoch, and how many frames it had
 
 
 class Stream:
@@ -33,56 +34,48 @@ class Stream:
         self._counts = cells.publisher
         self._ledger = SourceLedger(source_id, cells.publisher)
         self._final = False
-        self._abandoned: tuple[int, Abandoned] | None = None  # the newest epoch of then
+        self._closed_before = 0  # epochs below this one are over
+        self._abandoned: Abandoned | None = None
 
     @property
     def ended(self) -> bool:
         """Whether every frame is settled and no more will come."""
         return bool(self._counts.ended)
 
-    def resume(self) -> Due:
-        """What an earlier publisher was just publishing when it was ended."""
-        counts = self._counts
-        if not counts.sending_epoch:
-            return Due()
-        with changing(counts):
-            if counts.sending_result:
-                self._ledger.unsettle()
-                counts.sending_result = 0
-        return Due(
-            (
-                Gap(
-                    self._ledger.source_id,
-                    counts.sending_epoch,
-                    counts.sending_first,
-                    counts.sending_last,
-                    "worker_restart",
-                ),
-            )
-        )
+    def resume(self) -> Iterator[Due]:
+        """What an earlier publisher was just publishing when it was ended, and how long the last epochs were."""
+        sending, over = self._unsent(), self._cells.over_rows
+        epoch = sending.gaps[0].epoch if sending.gaps else 0
+        yield from (Due(over=(row.epoch, row.captured)) for row in over if row.epoch < epoch)
+        yield sending
+        yield from (Due(over=(row.epoch, row.captured)) for row in over if row.epoch >= epoch)
 
     def result(self, message: Analysed) -> Due | None:
         """A result has come; None where it is fenced off."""
-        with changing(self._counts):
+        before = self._counts.settle_next(message.epoch, message.seq)
+        if before is not None:
+            return Due(result=True, gap_before=before)
+        with self._counts.settling():
             settled = self._ledger.result(message.epoch, message.seq)
             if settled is None:
                 return None
-            self._take(message.epoch)
             due = Due(settled.gaps, result=True, gap_before=settled.gap_before)
             self._sending(due, epoch=message.epoch, last=message.seq)
         return due
 
     def lost(self, message: Lost) -> Due:
         """Frames are lost."""
-        with changing(self._counts):
+        with self._counts.settling():
             gaps = self._ledger.lost(message.epoch, message.first_seq, message.last_seq, message.reason)
-            self._take(message.epoch)
             due = Due(gaps)
             self._sending(due, epoch=message.epoch, last=message.last_seq)
         return due
 
     def before(self, epoch: int) -> Iterator[Due]:
         """What is to be said before anything of this epoch: earlier ones have come to their end."""
+        if epoch <= self._closed_before:
+            return  # asked for each frame, and epochs only grow: none below was begun since
+        self._closed_before = epoch
         for row in self._cells.open_rows:
             if row.epoch < epoch:
                 yield self._close(row, "worker_restart")
@@ -101,8 +94,8 @@ class Stream:
         self._note_end()
 
     def abandon(self, message: Abandoned) -> None:
-        """Nothing more will be said of the epochs that are open now, except by the vision worker of what it has."""
-        self._abandoned = (max((row.epoch for row in self._cells.open_rows), default=0), message)
+        """Nothing more will be said of epochs up to the newest of then, except by the vision worker of what it has."""
+        self._abandoned = message
 
     @property
     def is_abandoned(self) -> bool:
@@ -113,8 +106,8 @@ class Stream:
         """Close abandoned epochs of which nothing is awaited; asked when nothing has come for a while."""
         if self._abandoned is None:
             return
-        newest, message = self._abandoned
-        rows = [row for row in self._cells.open_rows if row.epoch <= newest]
+        message = self._abandoned
+        rows = [row for row in self._cells.open_rows if row.epoch <= message.newest]
         if any(_awaits(row, message.awaited) for row in rows):
             return
         self._abandoned = None
@@ -134,19 +127,25 @@ class Stream:
     @property
     def is_taken(self) -> bool:
         """Whether all that the vision worker said it sent has come."""
-        return all(row.publisher_taken >= row.vision_sent for row in self._cells.open_rows)
+        return all(self._cells.taken(row) >= row.vision_sent for row in self._cells.open_rows)
 
-    def _take(self, epoch: int) -> None:
-        """What has come out of the link, or will not any more, because a later frame has."""
-        row = self._cells.row(epoch)
-        if row is not None and epoch == self._counts.epoch:
-            row.publisher_taken = self._counts.next_seq
+    def _unsent(self) -> Due:
+        """What was written down and may never have left, as a gap."""
+        counts = self._counts
+        if not counts.sending_epoch:
+            return Due()
+        with counts.settling():
+            if counts.sending_result:
+                self._ledger.unsettle()
+                counts.sending_result = 0
+        first, last = counts.sending_first, counts.sending_last
+        return Due((Gap(self._ledger.source_id, counts.sending_epoch, first, last, "worker_restart"),))
 
     def _close(self, row: EpochRow, reason: GapReason) -> Due:
-        with changing(self._counts):
-            due = Due(self._ledger.close(row.epoch, row.captured, reason))
+        with self._counts.settling():
+            due = Due(self._ledger.close(row.epoch, row.captured, reason), over=(row.epoch, row.captured))
             self._counts.closed_captured += row.captured
-            row.closed = 1
+            self._counts.closed_epoch = row.epoch
             self._sending(due, epoch=row.epoch, last=row.captured - 1)
         return due
 

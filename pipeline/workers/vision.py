@@ -17,16 +17,28 @@ import zmq
 
 from pipeline.batching import Batcher, Waiting
 from pipeline.board import Phase
+from pipeline.errors import DeviceLost
 from pipeline.graph import Completed, Graph, Lanes
 from pipeline.links.zeromq import ReceivingEnd, SendingEnd
-from pipeline.messages import Batch, Frame
-from pipeline.wire import encode_result
+from pipeline.messages import Batch, BatchResults, Frame
+from pipeline.wire import encode_results
 from pipeline.workers.bench import Bench
 from pipeline.workers.builder import load_builder
 from pipeline.workers.inbound import Entry, Inbound
-from pipeline.workers.messages import Complaint, Descriptor, Ready, Reroute, Stop
+from pipeline.workers.messages import (
+    Complaint,
+    Descriptor,
+    Noted,
+    Ready,
+    Reroute,
+    SourceGiven,
+    Stop,
+    Withdraw,
+    Withdrawn,
+)
 from pipeline.workers.parcels import Parcels
 
+SPARE_MESSAGES = 64  # of a camera, beyond one a slot: ends of epochs, mostly
 LINK_MESSAGES = 32  # on their way to the publisher before it holds us back
 WAIT_SECONDS = 1.0
 WAIT_DEADLINE_SECONDS = 5.0
@@ -44,6 +56,7 @@ def run(bench: Bench) -> None:
         gc.collect()
         gc.freeze()
         worker = VisionWorker(bench, graph)
+        graph.warm_up(worker.tell_of_loading)
         bench.control.report(Ready(notes=graph.notes))
         worker.run()
 
@@ -61,24 +74,22 @@ class VisionWorker:
 
     def __init__(self, bench: Bench, graph: Graph) -> None:
         spec, config = bench.spec, bench.spec.config
-        self._control, self._liveness, self._rings = bench.control, bench.liveness, bench.rings
-        self._source_ids = [source.source_id for source in bench.sources]
+        self._bench, self._graph = bench, graph
+        self._control, self._liveness, self._occupants = bench.control, bench.liveness, bench.occupants
         self._batcher: Batcher[Descriptor] = Batcher(
-            max_batch=config.batch.max_batch or 1,
+            max_batch=config.frames_a_batch,
             max_wait_ns=round(config.batch.max_wait_ms * 1e6),
             queue_frames=config.batch.queue_frames,
+            stale_ns=round(config.batch.stale_ms * 1e6),
         )
-        cells = bench.board.sources
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._inlet = ReceivingEnd(self._context, spec.inlet, capacity=spec.slots * len(bench.sources) + 64)
-        self._inbound = Inbound(self._inlet, self._batcher, sources=bench.sources, cells=cells, rings=bench.rings)
+        self._inlet = ReceivingEnd(self._context, spec.inlet, capacity=spec.slots + SPARE_MESSAGES)
+        self._inbound = Inbound(self._inlet, self._batcher, occupants=self._occupants, catch_up=self._obey)
         self._parcels = Parcels(
             spec.outlet,
             link_to=lambda address: SendingEnd(self._context, address, capacity=LINK_MESSAGES),
-            source_ids=self._source_ids,
-            cells=cells,
-            rings=bench.rings,
-            hand_on_pictures=config.output.annotate is not None,
+            occupants=self._occupants,
+            hand_on_pictures=config.hands_on_pictures,
         )
         self._woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._lanes: Lanes[Work] = Lanes(graph, notify=lambda: os.eventfd_write(self._woken, 1))
@@ -87,6 +98,7 @@ class VisionWorker:
         self._pace = bench.pace()
         self._complained = ""
         self._draining = False
+        self._leaving: set[int] = set()
         self._poller = zmq.Poller()
         for readable in (self._inlet.waitable, self._control.fileno(), self._woken):
             self._poller.register(readable, zmq.POLLIN)
@@ -107,7 +119,13 @@ class VisionWorker:
             self._submit()
             self._flush_notices()
             self._parcels.send()
+            self._let_go()
         self._close()
+
+    def tell_of_loading(self, text: str) -> None:
+        """A step of loading is done, and the next has as long again."""
+        self._bench.liveness.stamp(Phase.LOADING, self._bench.spec.config.supervisor.load_deadline_seconds)
+        self._control.report(Noted(text))
 
     def _poll(self) -> set[object]:
         """Sleep until something happens; what is ready."""
@@ -131,6 +149,24 @@ class VisionWorker:
                 self._draining = True
             elif isinstance(order, Reroute):
                 self._parcels.reroute(order.outlet)
+            elif isinstance(order, SourceGiven):
+                self._bench.admit(order)
+                self._inbound.admit(order.number)
+            elif isinstance(order, Withdraw):
+                self._leaving.add(order.source)
+
+    def _let_go(self) -> None:
+        """Forget sources that have gone, once nothing of them is in our hands."""
+        for number in list(self._leaving):
+            source_id = self._occupants[number].source.source_id
+            if self._in_lanes[source_id] or not self._batcher.is_empty(source_id) or self._parcels.holds(number):
+                continue
+            self._inbound.dismiss(number)
+            self._occupants.dismiss(number)
+            self._graph.forget(source_id)
+            del self._in_lanes[source_id]
+            self._leaving.discard(number)
+            self._control.report(Withdrawn(number))
 
     def _may_submit(self) -> bool:
         # A publisher that takes no more holds back the whole: frames wait, or are lost, where that is accounted for.
@@ -138,26 +174,32 @@ class VisionWorker:
 
     def _submit(self) -> None:
         while self._may_submit():
-            entries = self._batcher.take(now_ns=_FOR_EVER_NS if self._draining else time.monotonic_ns())
+            now_ns = time.monotonic_ns()
+            for late in self._batcher.expire(now_ns=now_ns):
+                self._occupants[late.source].ring.release(late.taken)
+            entries = self._batcher.take(now_ns=_FOR_EVER_NS if self._draining else now_ns)
             if not entries:
                 return
             waiting = [entry for entry in entries if isinstance(entry, Waiting)]
-            frames = tuple(frame for entry in waiting if (frame := self._frame(entry)) is not None)
-            if not frames:
+            pairs = [(frame, entry.analysed) for entry in waiting if (frame := self._frame(entry)) is not None]
+            if not pairs:
                 self._parcels.pack(entries, {})
                 continue
             since = time.monotonic()
             self._submitted.append(since)
             self._in_lanes.update(entry.source_id for entry in waiting)
-            self._lanes.submit(Batch(frames), Work(tuple(entries), since))
+            frames, analysed = zip(*pairs, strict=True)
+            batch = Batch(frames, analysed=None if all(analysed) else analysed)
+            self._lanes.submit(batch, Work(tuple(entries), since))
 
     def _frame(self, entry: Waiting[Descriptor]) -> Frame | None:
         """The frame with its picture; None where its slot was taken back."""
-        at, ring = entry.frame, self._rings[entry.frame.source]
-        if not ring.is_current(at.taken):
+        at, ring = entry.frame, self._occupants[entry.frame.source].ring
+        slot = at.taken
+        if not ring.is_current(slot):
             return None
         surface = ring.surface(
-            at.taken,
+            slot,
             pixel_format=at.pixel_format,
             width=at.width,
             height=at.height,
@@ -171,19 +213,25 @@ class VisionWorker:
         work = completed.context
         self._submitted.popleft()
         self._in_lanes.subtract(entry.source_id for entry in work.entries if isinstance(entry, Waiting))
-        self._pace.took(time.monotonic() - work.since)
+        took = time.monotonic() - work.since
+        self._pace.took(took)
+        self._batcher.took(took)
         payloads: dict[tuple[str, int, int], bytes] = {}
+        if isinstance(completed.error, DeviceLost):
+            raise completed.error
+        if completed.error is not None:
+            self._complain(completed.error)
+        for text in self._graph.complaints():
+            self._control.report(Complaint(about="inference", error="ModelError", message=text))
         try:
-            if completed.error is not None:
-                raise completed.error
-            payloads = {result.identity: encode_result(result, "all") for result in completed.results}
-        except Exception as exc:  # noqa: BLE001 - whatever a stage raises costs its batch, not the run
+            payloads = encoded(completed)
+        except Exception as exc:  # noqa: BLE001 - whatever a stage makes up costs its batch, not the run
             self._complain(exc)
         self._parcels.pack(work.entries, payloads)
 
     def _flush_notices(self) -> None:
         """Hand on notices that no frame is before any more, in the queue or in the lanes."""
-        for source_id in self._source_ids:
+        for source_id in self._batcher.noticed:
             if not self._in_lanes[source_id] and (notices := self._batcher.take_notices(source_id)):
                 self._parcels.pack(notices, {})
 
@@ -212,3 +260,10 @@ class VisionWorker:
         self._parcels.close(FLUSH_SECONDS)
         self._inlet.close()
         self._context.term()
+
+
+def encoded(completed: Completed[Work]) -> dict[tuple[str, int, int], bytes]:
+    """The payloads of a batch's results, by identity of their frames."""
+    results = completed.results
+    frames = results.batch.frames if isinstance(results, BatchResults) else results
+    return dict(zip((frame.identity for frame in frames), encode_results(results), strict=True))
