@@ -23,6 +23,7 @@ class Reading:
 
     frames: list[Frame]
     undecoded: int
+    damaged: int
     info: StreamInfo
     fault: SourceError | None  # how a live source ended
 
@@ -45,7 +46,7 @@ def read_source(url: str | Path, *, max_frames: int | None = None, **settings: A
                     break
         except SourceError as exc:
             fault = exc
-        return Reading(frames, reader.undecoded, reader.info, fault)
+        return Reading(frames, reader.undecoded, reader.damaged, reader.info, fault)
 
 
 def chained_texts(exc: BaseException) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Skipping a test for something that is missing, unless this machine must have it.
 
 `EVERYFRAME_REQUIRE` names, separated by commas, what may not be missing: `shared` (the data beside the checkout),
-`rtsp` (gst-rtsp-server), `redis`, `gpu`. There a skip becomes a failure, so that no machine goes quiet.
+`rtsp` (gst-rtsp-server), `node` (and npm), `mqtt` (Mosquitto), `redis`, `gpu`. There a skip becomes a failure, so that
+no machine goes quiet.
 """
 
 from __future__ import annotations

@@ -1,10 +1,15 @@
-"""All comparisons: ``python -m tests.benchmarks [NAME ...] [--json FILE]``; without names, every one that runs here."""
+"""All comparisons: ``python -m tests.benchmarks [NAME ...] [--device cuda] [--quick] [--json FILE]``.
+
+Without names, every one that runs on the device. What is written goes to ``results/cpu.json`` (or ``cuda.json``), with
+names to ``results/NAME.json``; a quick look is not written.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 from tests.benchmarks.table import Row, show, write
@@ -12,11 +17,18 @@ from tests.benchmarks.table import Row, show, write
 SECTIONS = {
     "softnms": "Soft-NMS",
     "idmap": "Id-map coding",
+    "delivery": "Delivery over ZeroMQ and Redis",
     "tracking": "Tracking",
     "drawing": "Drawing",
     "startup": "Start of the command",
     "endtoend": "End to end",
+    "churn": "Sources that come and go",
+    "device": "Device kernels",
+    "panoptic": "Panoptic post-processing",
+    "batching": "Deadline batching",
+    "ceiling": "The runtime's own ceiling",
 }
+ON_CUDA = ("device", "panoptic")  # these run there, and need nothing that reads or sends video
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -24,15 +36,24 @@ def main() -> None:
     """Run the named sections, print each, write all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*SECTIONS, []], help=f"one of {', '.join(SECTIONS)}")
-    parser.add_argument("--json", type=Path, default=RESULTS / "cpu.json", help="where to write the figures")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what the networks' part runs on")
+    parser.add_argument("--quick", action="store_true", help="a short form of those that have one; writes nothing")
+    parser.add_argument("--json", type=Path, help="where to write the figures")
     arguments = parser.parse_args()
+    device = arguments.device
     sections: dict[str, list[Row]] = {}
-    for name in arguments.names or SECTIONS:
-        run: Callable[[], list[Row]] = import_module(f"tests.benchmarks.{name}").run
-        sections[name] = run()
+    for name in arguments.names or (ON_CUDA if device == "cuda" else SECTIONS):
+        if device == "cuda" and name not in ON_CUDA:
+            parser.error(f"{name} does not run on a GPU; one of {', '.join(ON_CUDA)} does")
+        run: Callable[..., list[Row]] = import_module(f"tests.benchmarks.{name}").run
+        known = {"quick": arguments.quick, "device": device}
+        sections[name] = run(**{key: value for key, value in known.items() if key in signature(run).parameters})
         show(SECTIONS[name], sections[name])
-    write(arguments.json, sections)
-    print(f"written to {arguments.json}")
+    if arguments.quick and arguments.json is None:
+        return
+    path = arguments.json or RESULTS / f"{'-'.join(arguments.names) or device}.json"
+    write(path, sections)
+    print(f"written to {path}")
 
 
 if __name__ == "__main__":

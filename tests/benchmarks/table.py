@@ -10,6 +10,9 @@ import datetime
 import json
 import os
 import platform
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 Row = dict[str, Any]
-PACKAGES = ("numpy", "numba", "openvino", "onnxruntime", "opencv-python-headless", "av", "torch", "trackers", "pyzmq")
+PACKAGES = ("numpy", "numba", "openvino", "onnxruntime", "opencv-python-headless", "av", "torch", "trackers")
+TRANSPORTS = ("pyzmq", "redis", "msgspec")  # and what it takes to code
 
 
 def show(title: str, rows: Iterable[Row]) -> None:
@@ -55,9 +59,12 @@ def machine() -> dict[str, Any]:
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
+        "load": [round(load, 1) for load in os.getloadavg()],  # of 1, 5, 15 minutes, at the end; this included
         "system": f"{platform.system()} {platform.machine()}",
+        "gpu": _gpu(),
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "redis-server": _redis_server(),
+        "packages": {name: found for name in (*PACKAGES, *TRANSPORTS) if (found := _version(name))},
     }
 
 
@@ -65,6 +72,20 @@ def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or "unknown")
+
+
+def _redis_server() -> str | None:
+    """Its version, where it is installed."""
+    if shutil.which("redis-server") is None:
+        return None
+    told = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=True).stdout
+    return next((word.removeprefix("v=") for word in told.split() if word.startswith("v=")), told.strip())
+
+
+def _gpu() -> str | None:
+    """The name of the GPU, where one was measured."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None
 
 
 def _version(package: str) -> str | None:

@@ -1,11 +1,14 @@
 """A builder for tests of the engines: readers that make frames up, and a graph whose results tell which frame it saw.
 
-Sources and models say what they do in a query: ``clip.fake?frames=40&fps=0&undecoded=2`` (``rtsp://fake?...`` for a
-camera, which never ends unless it has frames), ``model?delay_ms=5&fail_at=7&load_ms=0&refuse=1``.
+Sources and models say what they do in a query: ``clip.fake?frames=40&fps=0&undecoded=2&dies_at=9``
+(``rtsp://fake?...`` for a camera, which never ends unless it has frames),
+``model?delay_ms=5&fail_at=7&lost_at=9&load_ms=0&warm=3&refuse=1``.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -14,10 +17,10 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from pipeline.config import PipelineConfig, PublishConfig, SourceConfig
-from pipeline.errors import ModelError, SourceNotFound, SourceUnauthorized, SourceUnreachable
+from pipeline.errors import DeviceLost, ModelError, SourceNotFound, SourceUnauthorized, SourceUnreachable
 from pipeline.graph import Graph
 from pipeline.messages import Batch, Classes, Detections, Frame, ModelInfo, Surface
-from pipeline.stage import Field, Sink, StreamInfo
+from pipeline.stage import Access, Field, Sink, StreamInfo
 from pipeline.workers.builder import ResultPublisher
 
 
@@ -34,12 +37,15 @@ class FakeReader:
         self._frames = int(settings.get("frames", 1_000_000))
         self._interval = 1 / settings["fps"] if settings.get("fps") else 0.0
         self._breaks_at = int(settings.get("breaks_at", -1))
+        self._dies_at = int(settings.get("dies_at", -1))
         self._hangs_at = int(settings.get("hangs_at", -1))
         self._resizes_at = int(settings.get("resizes_at", -1))
         self._width = int(settings.get("width", 64))
         self._next_epoch = next_epoch
         self._epoch = next_epoch()
         self.undecoded = int(settings.get("undecoded", 0))
+        self.damaged = int(settings.get("damaged", 0))
+        self.received_bytes = 0
 
     @property
     def info(self) -> StreamInfo:
@@ -54,6 +60,8 @@ class FakeReader:
                 time.sleep(max(0.0, due - time.monotonic()))
             if number == self._breaks_at:
                 raise SourceUnreachable(f"{self._source_id}: broke at frame {number}")
+            if number == self._dies_at:
+                os.kill(os.getpid(), signal.SIGKILL)
             if number == self._hangs_at:
                 time.sleep(3600)
             if number == self._resizes_at:
@@ -88,14 +96,20 @@ class LumaStage:
     needs: frozenset[Field] = frozenset({"frames"})
     adds: frozenset[Field] = frozenset({"detections"})
 
-    def __init__(self, *, delay_seconds: float, fail_at: int) -> None:
-        self._delay_seconds, self._fail_at = delay_seconds, fail_at
+    def __init__(self, *, delay_seconds: float, fail_at: int, lost_at: int, warm: int) -> None:
+        self._delay_seconds, self._fail_at, self._lost_at, self._warm = delay_seconds, fail_at, lost_at, warm
+
+    def warm_up(self, tell: Callable[[str], None]) -> None:
+        for step in range(1, self._warm + 1):
+            tell(f"step {step} of {self._warm}")
 
     def __call__(self, batch: Batch) -> Batch:
         if self._delay_seconds:
             time.sleep(self._delay_seconds)
         if any(frame.seq == self._fail_at for frame in batch.frames):
             raise RuntimeError("this frame cannot be analysed")
+        if any(frame.surface.planes[0][0, 0] == self._lost_at for frame in batch.frames):
+            raise DeviceLost("the fake device fell off the bus")
         return batch.with_(detections=tuple(detection_of(frame.surface) for frame in batch.frames))
 
 
@@ -105,7 +119,7 @@ def detection_of(surface: Surface) -> Detections:
     return Detections.of(box, np.ones(1, dtype=np.float32), np.zeros(1, dtype=np.int32))
 
 
-def open_source(source: SourceConfig, *, next_epoch: Callable[[], int]) -> FakeReader:
+def open_source(source: SourceConfig, *, next_epoch: Callable[[], int], access: Access) -> FakeReader:
     settings = settings_of(source.url)
     if settings.get("missing"):
         raise SourceNotFound(f"{source.source_id}: no such file")
@@ -119,7 +133,12 @@ def build_graph(config: PipelineConfig) -> Graph:
     time.sleep(settings.get("load_ms", 0) / 1000)
     if settings.get("refuse"):
         raise ModelError("the fake model cannot be loaded")
-    stage = LumaStage(delay_seconds=settings.get("delay_ms", 0) / 1000, fail_at=int(settings.get("fail_at", -1)))
+    stage = LumaStage(
+        delay_seconds=settings.get("delay_ms", 0) / 1000,
+        fail_at=int(settings.get("fail_at", -1)),
+        lost_at=int(settings.get("lost_at", -1)),
+        warm=int(settings.get("warm", 0)),
+    )
     lanes = int(settings.get("lanes", 2))
     return Graph([stage], classes=Classes(("thing",)), model=ModelInfo("fake", "1"), lanes=lanes, notes=["a fake"])
 

@@ -19,7 +19,7 @@ from pipeline.errors import AddressError, ConfigError
         ({"batch": {"max_batch": -1}}, "batch.max_batch", ">= 0"),
         ({"engine": "fast"}, "engine: 'fast' is not allowed", "one of auto, inline, local is"),
         ({"detector": {"layout": "x"}}, "detector.layout: 'x'", "picodet, ssd, yolo, yolox is"),
-        ({"sources": [{"url": "a", "transport": "x"}]}, "sources[0].transport: 'x'", "one of tcp, udp is"),
+        ({"sources": [{"url": "a", "transport": "x"}]}, "sources[0].transport: 'x'", "one of multicast, tcp, udp is"),
         ({"suppress": {"method": "nms"}}, "suppress.method", "nms"),
         ({"sources": [{"url": "a.mp4", "realtime": "yes"}]}, "sources[0]", "bool"),
         ({"sources": [{"source_id": "door"}]}, "sources[0]", "url"),
@@ -43,7 +43,10 @@ def test_a_file_round_trips_through_dump(tmp_path: Path) -> None:
     assert [source.source_id for source in config.source_configs] == ["door", "b"]
 
 
-@pytest.mark.parametrize("text", ["sources: [", "a: b: c", "\t- x"])
+@pytest.mark.parametrize(
+    "text",
+    ["sources: [", "a: b: c", "\t- x", "!!bool x", "!!timestamp x", "!!int ''", "2001-99-99", "[" * 5000, "1" * 5000],
+)
 def test_broken_yaml_is_one_clear_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(text)

@@ -37,7 +37,7 @@ class FakeDetect:
 
     def __call__(self, batch: Batch) -> Batch:
         seq = batch.frames[0].seq
-        if seq == self.fail_seq:
+        if any(f.seq == self.fail_seq for f in batch.frames):
             raise RuntimeError("out of memory")
         if seq == self.slow_seq:
             assert self.overtaken.wait(10)
@@ -98,6 +98,19 @@ def test_a_failed_batch_comes_out_with_its_error_and_the_next_goes_on() -> None:
     assert [len(c.results) for c in done] == [1, 0, 1]
     assert str(done[1].error) == "out of memory"
     assert track.seen == [0, 2]
+
+
+@pytest.mark.parametrize("fail_seq", range(5))
+def test_a_frame_at_fault_costs_none_of_those_it_was_batched_with(fail_seq: int) -> None:
+    track = FakeTrack()
+    graph = Graph([FakeDetect(fail_seq=fail_seq), track], classes=CLASSES, model=MODEL)
+    with Lanes[None](graph) as lanes:
+        lanes.submit(Batch(tuple(frame(seq) for seq in range(5))), None)
+        (done,) = lanes.drain()
+    others = [seq for seq in range(5) if seq != fail_seq]
+    assert [result.seq for result in done.results] == track.seen == others
+    assert [result.detections.boxes[0, 0] for result in done.results] == others
+    assert str(done.error) == "out of memory"
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 4])

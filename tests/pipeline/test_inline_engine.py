@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.config import BatchConfig, PipelineConfig, SourceConfig, SupervisorConfig, check
 from pipeline.engines.inline import InlineEngine
-from pipeline.errors import SinkError, SourceNotFound
+from pipeline.errors import DeviceLost, SinkError, SourceNotFound
 from pipeline.graph import Graph
 from pipeline.messages import (
     Batch,
@@ -26,7 +26,7 @@ from pipeline.messages import (
     Surface,
     Tracks,
 )
-from pipeline.stage import Field, Reader, Sink, StreamInfo
+from pipeline.stage import Access, Field, Reader, Sink, StreamInfo
 
 
 class FakeReader:
@@ -61,7 +61,7 @@ class FakeSources:
     pts: bool = True
     readers: list[FakeReader] = field(default_factory=list)
 
-    def __call__(self, source: SourceConfig, *, next_epoch: Callable[[], int]) -> Reader:
+    def __call__(self, source: SourceConfig, *, next_epoch: Callable[[], int], access: Access) -> Reader:
         if source.source_id == "missing":
             raise SourceNotFound("missing: no such file")
         reader = FakeReader(source.source_id, self.count, next_epoch, self.between, pts=self.pts)
@@ -259,3 +259,15 @@ def test_a_camera_that_ends_is_opened_again_in_a_new_epoch_until_stopped() -> No
     assert len(covered) == status.captured
     assert status.reconnects >= 2
     assert (status.state, status.balance, status.in_flight) == ("ENDED", 0, 0)
+
+
+class LostDevice(CountPixels):
+    def __call__(self, batch: Batch) -> Batch:
+        raise DeviceLost("it fell off the bus")
+
+
+def test_a_lost_device_ends_the_run_at_once() -> None:
+    with engine(["a=a.mp4"], opened=FakeSources(), detect=LostDevice()) as running:
+        with pytest.raises(DeviceLost, match="fell off the bus"):
+            list(running.items())
+        assert running.statistics().sources[0].resulted == 0

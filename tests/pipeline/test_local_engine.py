@@ -6,22 +6,25 @@ import gc
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from pipeline.client import Subscriber
 from pipeline.config import check, parse
 from pipeline.engines.local import LocalEngine
 from pipeline.errors import ModelError, SinkError, SourceNotFound
-from pipeline.messages import FrameResult, Gap, SourceStatus
+from pipeline.messages import FrameResult, Gap, Picture, Surface
+from stages.publish.rgb import rgb_of
+from tests.faults.running import children_of
+from tests.pipeline.engines import Reader, check_in_order, gaps, luma, results, status_of, wait_for, worker_pid
+from tests.pipeline.strangers import REFUSED, Knocker, Site
 
 BUILDER = "tests.pipeline.fake_build"
-PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -46,71 +49,8 @@ def start(engine: LocalEngine) -> LocalEngine:
     return engine
 
 
-class Reader:
-    """Reads an engine's results and keeps them."""
-
-    def __init__(self, engine: LocalEngine) -> None:
-        self.items: list[FrameResult | Gap] = []
-        self._results = engine.results()
-
-    def until(self, enough: Callable[[list[FrameResult | Gap]], bool]) -> list[FrameResult | Gap]:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not enough(self.items):
-            assert time.monotonic() < deadline, self.items[-3:]
-            self.items.append(next(self._results))
-        return self.items
-
-    def rest(self) -> list[FrameResult | Gap]:
-        self.items.extend(self._results)
-        return self.items
-
-
-def results(items: list[FrameResult | Gap], source_id: str) -> list[FrameResult]:
-    return [item for item in items if isinstance(item, FrameResult) and item.source_id == source_id]
-
-
-def gaps(items: list[FrameResult | Gap], source_id: str) -> list[Gap]:
-    return [item for item in items if isinstance(item, Gap) and item.source_id == source_id]
-
-
-def luma(result: FrameResult) -> int:
-    return int(result.detections.boxes[0, 2])
-
-
-def status_of(engine: LocalEngine, source_id: str) -> SourceStatus:
-    return next(status for status in engine.statistics().sources if status.source_id == source_id)
-
-
-def wait_for(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
-
-
-def worker_pid(engine: LocalEngine, role: str, source: int = -1) -> int:
-    seats = [seat for seat in engine._roster.seats if seat.role == role and (source < 0 or seat.source == source)]
-    assert seats[0].child is not None
-    return seats[0].child.pid
-
-
-def check_in_order(items: list[FrameResult | Gap], source_id: str) -> None:
-    """Every frame of every epoch exactly once, without holes, the lost ones told of in the next result."""
-    at, lost = (0, 0), 0
-    for item in items:
-        if item.source_id != source_id:
-            continue
-        first = item.first_seq if isinstance(item, Gap) else item.seq
-        assert (item.epoch, first) == at or (item.epoch > at[0] and first == 0), (at, item)
-        if isinstance(item, Gap):
-            at, lost = (item.epoch, item.last_seq + 1), lost + item.count
-        else:
-            assert item.gap_before == lost, item
-            at, lost = (item.epoch, item.seq + 1), 0
-
-
 def test_a_file_gives_every_frame_in_order(engine_of: Callable[..., LocalEngine]) -> None:
-    engine = engine_of("a=clip.fake?frames=300&undecoded=2", "b=other.fake?frames=50")
+    engine = engine_of("a=clip.fake?frames=300&undecoded=2&damaged=3", "b=other.fake?frames=50")
     engine.start()
     items = Reader(engine).rest()
     assert [result.seq for result in results(items, "a")] == list(range(300))
@@ -120,36 +60,9 @@ def test_a_file_gives_every_frame_in_order(engine_of: Callable[..., LocalEngine]
     wait_for(lambda: engine.finished)
     status = status_of(engine, "a")
     assert (status.state, status.captured, status.resulted, status.in_flight) == ("ENDED", 300, 300, 0)
-    assert (status.undecoded, status.expected_frames, status.epoch) == (2, 300, 1)
+    assert (status.undecoded, status.damaged, status.expected_frames, status.epoch) == (2, 3, 300, 1)
     assert engine.statistics().notes == ("a fake",)
     assert engine.wait(0)
-
-
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
-@pytest.mark.parametrize("role", ["camera", "vision", "publisher"])
-def test_a_worker_that_dies_or_hangs_is_replaced(
-    engine_of: Callable[..., LocalEngine], role: str, sign: signal.Signals
-) -> None:
-    engine = engine_of("a=rtsp://fake?fps=50", "b=rtsp://fake?fps=50")
-    engine.start()
-    reader = Reader(engine)
-    reader.until(lambda items: len(results(items, "a")) >= 5 and len(results(items, "b")) >= 5)
-    os.kill(worker_pid(engine, role, source=0 if role == "camera" else -1), sign)
-    struck = time.monotonic()
-    reader.until(lambda items: any(item.epoch == 2 for item in results(items, "a")))
-    assert time.monotonic() - struck < 20  # seconds on a busy machine; detection itself takes one
-    if role != "camera":
-        reader.until(lambda items: any(item.epoch == 2 for item in results(items, "b")))
-    engine.stop()
-    items = reader.rest()
-    for source_id in ("a", "b"):
-        check_in_order(items, source_id)
-        assert status_of(engine, source_id).balance == 0
-        assert status_of(engine, source_id).in_flight == 0
-    if role == "camera":
-        assert {item.epoch for item in items if item.source_id == "b"} == {1}
-    assert "worker_restart" in {gap.reason for gap in gaps(items, "a")} or role == "camera"
-    assert len(engine.complaints) == 1
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_run_with_one_error(engine_of: Callable[..., LocalEngine]) -> None:
@@ -176,6 +89,24 @@ def test_a_batch_that_fails_is_a_gap(engine_of: Callable[..., LocalEngine]) -> N
     assert [result.seq for result in results(items, "a")] == [n for n in range(20) if n != 7]
     assert [result.gap_before for result in results(items, "a")][7] == 1
     assert any("cannot be analysed" in complaint for complaint in engine.complaints)
+
+
+def test_a_lost_device_costs_the_worker_and_not_the_run(engine_of: Callable[..., LocalEngine]) -> None:
+    engine = engine_of("a=clip.fake?frames=120&fps=100", model="model?lost_at=40")
+    engine.start()
+    items = Reader(engine).rest()
+    lost = gaps(items, "a")
+    assert {gap.reason for gap in lost} >= {"worker_restart"}
+    assert 2 in {result.epoch for result in results(items, "a")}  # what it had done may be lost with it, as a gap
+    assert 40 not in {luma(result) for result in results(items, "a")}
+    assert any("fell off the bus" in complaint for complaint in engine.complaints)
+
+
+def test_the_steps_of_warming_up_are_told_of(engine_of: Callable[..., LocalEngine]) -> None:
+    engine = engine_of("a=clip.fake?frames=5", model="model?warm=2")
+    engine.start()
+    Reader(engine).rest()
+    assert engine.statistics().notes == ("step 1 of 2", "step 2 of 2", "a fake")
 
 
 def test_a_source_that_fails_for_good_leaves_the_others_alone(engine_of: Callable[..., LocalEngine]) -> None:
@@ -241,7 +172,7 @@ def test_a_live_source_never_builds_up_latency(engine_of: Callable[..., LocalEng
     items = reader.until(lambda items: len(results(items, "a")) >= 40)
     engine.stop()
     check_in_order(items, "a")
-    assert {gap.reason for gap in gaps(items, "a")} == {"backlog"}
+    assert {gap.reason for gap in gaps(items, "a")} - {"late"} == {"backlog"}  # late: where the machine is starved
     latency = status_of(engine, "a").latency
     assert latency is not None
     assert latency.p50_ms < 1000
@@ -303,45 +234,31 @@ def test_an_engine_leaves_no_descriptor_behind() -> None:
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
-def test_workers_end_with_their_supervisor() -> None:
-    script = (
-        "import time\n"
-        "from pipeline.config import check, parse\n"
-        "from pipeline.engines.local import LocalEngine\n"
-        "config = check(parse({'sources': ['a=clip.fake?frames=1000000'], 'publish': {'bind': None}}))\n"
-        f"engine = LocalEngine(config, builder={BUILDER!r})\n"
-        "engine.start()\n"
-        "while engine.statistics().resulted < 5: time.sleep(0.05)\n"
-        "print('running', flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    root = Path(__file__).resolve().parents[2]
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root) as supervisor:
-        assert supervisor.stdout is not None
-        assert supervisor.stdout.readline() == b"running\n"
-        workers = children_of(supervisor.pid)
-        assert len(workers) == 3
-        supervisor.kill()
-    wait_for(lambda: not any(is_running(pid) for pid in workers))
+def test_pictures_of_frames_for_those_who_subscribe(engine_of: Callable[..., LocalEngine]) -> None:
+    publish = {"bind": "tcp://127.0.0.1:0", "frame": {"width": 32, "frames_a_second": 20, "quality": 100}}
+    engine = start(engine_of("a=rtsp://fake?fps=20", deliver=False, publish=publish))
+    wanted: dict[int, Picture] = {}
+    lumas: dict[int, float] = {}
+    with Subscriber(engine.address, ["a/frame", "a/boxes"], timeout_seconds=60) as subscriber:
+        for item in subscriber.items():
+            if isinstance(item, Picture):
+                wanted[item.seq] = item
+            elif isinstance(item, FrameResult):
+                lumas[item.seq] = luma(item)
+            if len(wanted.keys() & lumas.keys()) >= 3:
+                break
+    for seq in wanted.keys() & lumas.keys():
+        picture = wanted[seq]
+        assert (picture.width, picture.height, picture.jpeg_width, picture.jpeg_height) == (64, 48, 32, 24)
+        planes = tuple(np.full(shape, lumas[seq], np.uint8) for shape in ((48, 64), (24, 32), (24, 32)))
+        assert np.abs(picture.rgb().astype(int) - rgb_of(Surface("yuv420p", planes), size=(32, 24))).max() < 8
+    assert engine.complaints == ()
 
 
-def children_of(pid: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and parent_of(int(entry.name)) == pid:
-            found.append(int(entry.name))
-    return found
-
-
-def parent_of(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
-    except OSError:
-        return -1
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
-    except OSError:
-        return False
+def test_whose_key_was_refused_is_told(engine_of: Callable[..., LocalEngine], tmp_path: Path) -> None:
+    site = Site(tmp_path / "keys")
+    stranger = site.pair("stranger")
+    engine = start(engine_of("a=rtsp://fake?fps=20", deliver=False, publish=site.settings))
+    with Knocker(engine.address, server=site.publisher.public.key, pair=stranger) as knocker:
+        assert knocker.outcome() == REFUSED
+        wait_for(lambda: any(stranger.public.key in text for text in engine.complaints))

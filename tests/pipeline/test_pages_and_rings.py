@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
-from pipeline.board import EPOCH_ROWS, Board, Role, changing, mend
+from pipeline.board import EPOCH_ROWS, Board, Role, SourceCells, changing, mend
 from pipeline.errors import LinkError
 from pipeline.links.shared_memory import Geometry, Ring, Slot, plane_shapes
 from pipeline.messages import PixelFormat, Surface
@@ -65,11 +66,26 @@ def test_slots_are_taken_lowest_first_and_given_back_from_elsewhere(rings: tuple
     assert [slot and slot.index for slot in taken] == [0, 1, 2, None]
     assert isinstance(taken[1], Slot)
     reader.release(taken[1])
-    assert os.eventfd_read(writer.freed) == 1
     again = writer.take()
     assert again == Slot(1, 2)
     assert reader.is_current(again)
     assert not reader.is_current(taken[1])
+
+
+def test_a_writer_is_woken_when_as_many_slots_are_free_as_it_wants(rings: tuple[Ring, Ring]) -> None:
+    writer, reader = rings
+    taken = [slot for _ in range(3) if (slot := writer.take())]
+    assert not writer.want(2)
+    reader.release(taken[0])
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(writer.freed)
+    reader.release(taken[2])
+    assert os.eventfd_read(writer.freed) == 1
+    assert writer.want(2)
+    writer.want(0)
+    reader.release(taken[1])
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(writer.freed)
 
 
 def test_a_late_release_does_not_free_the_slot_under_a_new_picture(rings: tuple[Ring, Ring]) -> None:
@@ -134,8 +150,9 @@ def test_an_epoch_has_a_row_until_it_is_closed(board: Board) -> None:
     row.captured = 5
     assert cells.begin(1 + EPOCH_ROWS) is None
     assert cells.row(1) is row
-    row.closed = 1
+    cells.publisher.closed_epoch = 1
     assert cells.row(1) is None
+    assert cells.over_rows == [row]
     fresh = cells.begin(1 + EPOCH_ROWS)
     assert fresh is not None
     assert fresh.captured == 0
@@ -153,13 +170,13 @@ def test_a_snapshot_is_a_copy_and_waits_for_writers_to_agree(board: Board) -> No
     assert cells.snapshot().is_settled
 
 
-@pytest.mark.parametrize("role", ["camera", "vision", "publisher"])
+@pytest.mark.parametrize("role", ["camera", "vision"])
 def test_what_a_dead_writer_left_open_is_mended(board: Board, role: Role) -> None:
     cells = board.sources[0]
     row = cells.begin(1)
     assert row is not None
     row.captured, row.camera_sent, row.vision_received, row.vision_sent = 5, 3, 3, 1  # and held: not written yet
-    block = {"camera": cells.camera, "vision": cells.vision, "publisher": cells.publisher}[role]
+    block = cells.camera if role == "camera" else cells.vision
     block.version += 1
     mend(role, [cells])
     assert cells.is_settled
@@ -168,3 +185,19 @@ def test_what_a_dead_writer_left_open_is_mended(board: Board, role: Role) -> Non
     settled = block.version
     mend(role, [cells])
     assert block.version == settled
+
+
+def test_what_the_publisher_did_not_finish_writing_never_was(board: Board) -> None:
+    counts, seen_by_others = board.sources[0].publisher, SourceCells(board.sources[0].words).publisher
+    with counts.settling():
+        counts.epoch, counts.next_seq, counts.resulted = 1, 5, 5
+        assert (counts.next_seq, seen_by_others.next_seq) == (5, 0)
+    assert (seen_by_others.epoch, seen_by_others.next_seq, seen_by_others.resulted) == (1, 5, 5)
+    with suppress(KeyboardInterrupt), counts.settling():
+        counts.next_seq += 1
+        raise KeyboardInterrupt
+    assert (counts.next_seq, seen_by_others.next_seq) == (5, 5)
+    counts.sending_epoch = 7
+    with counts.settling():
+        counts.drop("late", 1)
+    assert (seen_by_others.sending_epoch, seen_by_others.next_seq, seen_by_others.dropped) == (7, 5, {"late": 1})

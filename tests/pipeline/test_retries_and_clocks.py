@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 from fractions import Fraction
 from pathlib import Path
@@ -65,9 +67,30 @@ def test_epochs_grow_and_outlive_the_process(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "epochs").iterdir()) == [".lock", "door.epoch", "yard.epoch"]
 
 
-def test_a_broken_epoch_file_is_not_guessed_at(tmp_path: Path) -> None:
+def test_a_full_disk_does_not_keep_a_source_from_its_next_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = EpochStore(tmp_path)
-    (tmp_path / "epochs" / "door.epoch").write_text("what")
+    assert store.issue("door") == 1
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "replace", full)
+        assert [store.issue("door") for _ in range(2)] == [2, 3]
+        with pytest.raises(ConfigError, match="No space left"):
+            store.issue("yard")  # which has no file yet whose room could be used
+    assert EpochStore(tmp_path).issue("door") == 4
+    assert store.issue("yard") == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"what", b"", b"-1\n", b"1_0\n", b"\xff\xfe", b"9223372036854775807\n", b"9" * 5000]
+)
+def test_a_broken_epoch_file_is_not_guessed_at(tmp_path: Path, content: bytes) -> None:
+    store = EpochStore(tmp_path)
+    (tmp_path / "epochs" / "door.epoch").write_bytes(content)
     with pytest.raises(ConfigError, match="not an epoch"):
         store.issue("door")
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from pipeline.errors import EveryframeError
+from pipeline.events import Event, EventLog, Level
 from pipeline.messages import Latency, RunStatistics, SourceStatus
+from pipeline.vitals import SourceVitals, Vitals, WorkerVitals
 from pipeline.workers.messages import SinkCounts
 
 
@@ -32,6 +34,20 @@ def statistics(*sources: SourceStatus, elapsed_seconds: float = 4.0, notes: tupl
     return RunStatistics(sources=sources, elapsed_seconds=elapsed_seconds, notes=notes)
 
 
+def vitals(**changes: Any) -> Vitals:
+    """A run that works: a supervisor, a vision worker and a publisher."""
+    values: dict[str, Any] = {
+        "supervising": True,
+        "judged_seconds_ago": 0.1,
+        "stopping": False,
+        "workers": (
+            WorkerVitals(role="vision", pid=1, phase="waiting", ready=True),
+            WorkerVitals(role="publisher", pid=1, phase="waiting", ready=True),
+        ),
+    }
+    return Vitals(**(values | changes))
+
+
 class FakeEngine:
     """Goes through `instants`, one a look, and has then ended. `at_wait` is called at each look."""
 
@@ -49,10 +65,14 @@ class FakeEngine:
     ) -> None:
         self.address = address
         self.errors = errors or {}
-        self.complaints = complaints
         self.sink_counts = SinkCounts(taken={}, failed=failed_sinks or {})
         self.stopped = self.left = False
         self.looks = 0
+        self.vital = vitals()
+        self.source_vital: tuple[SourceVitals, ...] = ()
+        self.events = EventLog()
+        for complaint in complaints:
+            self.events.add(Event("complaint", complaint, Level.WARNING))
         self._instants = instants
         self._at_start, self._at_end, self._at_wait = at_start, at_end, at_wait
         self._endless = endless
@@ -73,6 +93,15 @@ class FakeEngine:
 
     def statistics(self) -> RunStatistics:
         return self._instants[min(max(0, self.looks - 1), len(self._instants) - 1)]
+
+    def vitals(self) -> Vitals:
+        return self.vital
+
+    def source_vitals(self) -> tuple[SourceVitals, ...]:
+        return self.source_vital
+
+    def events_since(self, seen: int) -> tuple[list[Event], int]:
+        return self.events.since(seen)
 
     def stop(self) -> None:
         self.stopped = True

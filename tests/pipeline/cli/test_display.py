@@ -7,14 +7,15 @@ from pipeline.cli.display import Lines, opening
 from pipeline.cli.live_table import LiveTable
 from pipeline.cli.meter import Meter
 from pipeline.config import check, parse
+from pipeline.events import Event, Level
 from tests.pipeline.cli.fakes import statistics, status
 
 
 def drawn(*instants, width=120):
     console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None, legacy_windows=False)
     with LiveTable(console, ["opening"]) as table:
-        for instant in instants:
-            table.update(instant, ("something broke",))
+        for number, instant in enumerate(instants):
+            table.update(instant, [] if number else [Event("complaint", "something broke", Level.WARNING)])
         table._live.refresh()
         return console.file.getvalue()
 
@@ -37,6 +38,16 @@ def test_a_row_for_each_source_with_what_it_is_doing():
     assert "opening" in text
     assert "OpenVINO bf16" in text
     assert "warning: something broke" in text
+
+
+def test_what_repeats_is_told_ten_times_and_counted(capsys):
+    with Lines([]) as lines:
+        for number in range(5_000):
+            broken = Event("worker_ended", f"it ended {number}", Level.WARNING, "door")
+            lines.update(statistics(status()), [broken, Event("worker_ready", "it is ready")])
+    told = capsys.readouterr().err.splitlines()
+    assert told[:10] == [f"everyframe: warning: it ended {number}" for number in range(10)]
+    assert told[10:] == ["everyframe: warning: it ended 4999 (and 4989 more like it)"]
 
 
 def test_new_notes_and_complaints_are_told_once():

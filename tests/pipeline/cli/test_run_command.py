@@ -25,7 +25,7 @@ def run(monkeypatch, capsys):
     return with_engine
 
 
-ENDED = status(state="ENDED", expected_frames=100)
+ENDED = status(state="ENDED", expected_frames=100, damaged=3)
 
 
 def test_a_run_that_ends_well(run):
@@ -44,7 +44,7 @@ def test_a_run_that_ends_well(run):
     assert out.index("door: connecting") < out.index("door: streaming") < out.index("door: ended")
     assert "100 results in 4.0 s, 25.0 frames/s" in out
     (row,) = [line for line in out.splitlines() if "balanced" in line]
-    assert " ".join(row.split()) == "door 100 100 0 0 0 25.0 10.0 / 21.5 / 30.0 balanced"
+    assert " ".join(row.split()) == "door 100 100 0 0 0 3 25.0 10.0 / 21.5 / 30.0 balanced"
 
 
 def test_output_that_is_no_terminal_has_no_control_codes(run):

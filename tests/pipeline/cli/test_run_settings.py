@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from pipeline.cli.annotated_yaml import annotated
-from pipeline.cli.run_settings import settings
+from pipeline.cli.run_settings import check_outputs, settings
 from pipeline.config import PipelineConfig, describe, parse
 from pipeline.errors import ConfigError
 from tests.pipeline.cli.command_line import everyframe
@@ -52,6 +52,35 @@ def test_settings_for_every_source_leave_their_others(file):
     assert [(s.source_id, s.realtime) for s in config.source_configs] == [("one", True), ("two", True)]
 
 
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        (
+            {"export": {"savant": "x.jsonl", "frigate": "./x.jsonl"}},
+            "output.export.frigate: .*written as output.export.s",
+        ),
+        (
+            {"export": {"savant": "out/results.jsonl"}, "directory": "out"},
+            "output.export.savant: .*output.directory too",
+        ),
+        ({"export": {"roboflow": "clip.mp4"}}, "output.export.roboflow: clip.mp4 is the source 'clip'"),
+        ({"annotate": "clip.mp4"}, "output.annotate: clip.mp4 is the source 'clip'"),
+    ],
+)
+def test_no_file_is_written_twice_or_over_what_is_read(tmp_path, monkeypatch, output, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip.mp4").write_bytes(b"footage")
+    with pytest.raises(ConfigError, match=says):
+        check_outputs(settings(["clip.mp4"], None, {"output": output}))
+
+
+def test_an_export_is_a_format_that_there_is_and_a_file():
+    refused = everyframe("run", "a.mp4", "--export", "avant=x.jsonl")
+    assert refused.returncode == 2
+    assert "output.export: Object contains unknown field `avant`" in refused.stderr
+    assert "'savant' is not FORMAT=FILE" in everyframe("run", "a.mp4", "--export", "savant").stderr
+
+
 def test_publishing_can_be_switched_off():
     assert settings(["a.mp4"], None, {"publish": {"bind": "none"}}).publish.bind is None
 
@@ -75,6 +104,7 @@ def test_all_flags_reach_the_settings(tmp_path):
             "ipc://@x",
             "--realtime",
         ),
+        *("--export", "savant=s.jsonl", "--export", "frigate=f.jsonl"),
         *("--transport", "udp", "--engine", "inline", "--backend", "onnxruntime", "--precision", "f32"),
         "--print-config",
         cwd=tmp_path,
@@ -94,7 +124,8 @@ def test_all_flags_reach_the_settings(tmp_path):
     assert values["segmenter"]["model"] == "s.onnx"
     assert values["engine"] == "inline"
     assert values["publish"]["bind"] == "ipc://@x"
-    assert values["output"] == {"directory": "out", "annotate": "out.mp4"}
+    export = {"savant": "s.jsonl", "deepstream": None, "roboflow": None, "frigate": "f.jsonl"}
+    assert values["output"] == {"directory": "out", "annotate": "out.mp4", "export": export}
 
 
 def test_what_print_config_prints_is_a_configuration(tmp_path):

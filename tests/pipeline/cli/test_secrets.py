@@ -16,6 +16,8 @@ ADDRESSES = [
     f"rtsp://:{CANARY}@host.invalid/",
     f"http://host.invalid/video?token={CANARY}",
     f"ftp://viewer:{CANARY}@host.invalid/a",
+    f"redis://:{CANARY}@host.invalid:6379/0",
+    f"mqtts://viewer:{CANARY}@host.invalid",
 ]
 
 
@@ -32,11 +34,17 @@ def leaks(text):
         ["run", "door={}", "--print-config", "--debug"],
         ["run", "{}", "--no-such-option"],
         ["run", "--no-such-option", "{}", "--debug"],
+        ["run", "a.mp4", "--redis", "{}", "--print-config"],
+        ["run", "a.mp4", "--redis", "{}", "--score", "9", "--debug"],
+        ["run", "a.mp4", "--mqtt", "{}", "--print-config"],
+        ["run", "a.mp4", "--mqtt", "{}", "--score", "9", "--debug"],
+        ["run", "a.mp4", "--webhook", "{}", "--print-config"],
+        ["run", "a.mp4", "--webhook", "{}", "--debug"],
         ["run", "{}", "{}", "--score", "9", "--debug"],
         ["run", "front door={}", "--debug"],
         ["run", "--engine={}", "a.mp4"],
         ["run", "--config", "{}"],
-        ["watch", "{}"],
+        ["watch", "{}", "--timeout", "0.2"],
         ["watch", "--topic", "{}"],
         ["{}"],
         ["version", "{}", "--debug"],

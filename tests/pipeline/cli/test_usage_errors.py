@@ -7,7 +7,7 @@ from tests.pipeline.cli.command_line import everyframe, one_line
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["fly"], "'fly' is not a command; run, watch, config, version are"),
+        (["fly"], "'fly' is not a command; run, watch, "),
         (["--fast"], "'--fast' is not a command"),
         (["run"], "sources: none given; name at least one camera URL or file"),
         (["run", "a.mp4", "--fast"], "unrecognized arguments: --fast; 'everyframe run --help' shows"),
@@ -16,8 +16,14 @@ from tests.pipeline.cli.command_line import everyframe, one_line
         (["run", "a.mp4", "--score", "high"], "--score: invalid float value: 'high'"),
         (["run", "a.mp4", "--score", "1.5"], "detector.score_threshold: Expected `float` <= 1.0"),
         (["run", "a.mp4", "--classes", ","], "--classes: no name is given"),
-        (["run", "ftp://host/a"], "has the scheme 'ftp'; allowed are rtsp, rtsps, http, https, file"),
+        (["run", "ftp://host/a"], "has the scheme 'ftp'; allowed are rtsp, rtsps, http, https, webcam, file"),
         (["run", "concat:a.mp4|b.mp4"], "has the scheme 'concat'"),
+        (
+            ["run", "/etc/hostname", "--files-root", "/usr"],
+            "hostname: /etc/hostname lies outside files_root; only files",
+        ),
+        (["probe", "/etc/hostname", "--files-root", "/usr"], "hostname: /etc/hostname lies outside files_root"),
+        (["run", "a.mp4", "--files-root", "nowhere-at-all"], "nowhere-at-all is no folder; name one that is there"),
         (["run", "front door=a.mp4"], "source name 'front door' is not allowed"),
         (["run", "a=1.mp4", "a=2.mp4"], "two are called 'a'; every source needs its own name"),
         (["run", "rtsp://viewer:${NO_SUCH_VARIABLE}@host/a"], "needs the environment variable NO_SUCH_VARIABLE"),

@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pipeline.wire import result_from_json
 from stages.publish.zeromq import ZeroMQPublisher
 from tests.pipeline.cli.command_line import started
 from tests.stages.publish.scenes import CAR, PERSON, panoptic, result, tracked
+from tests.stages.publish.streams import put_results, sink_at, until
 
 
 def some_results():
@@ -99,6 +101,26 @@ def test_every_source_is_found(capsys):
     assert {line.split()[0] for line in out[1:]} == {"door", "yard"}
 
 
+def test_labels_leave_out_what_is_of_other_classes(capsys):
+    def crowd():
+        for pts in range(1000):
+            seen = tracked([[100, 20, 160, 90], [5, 5, 20, 60]], ids=[4, 5], labels=[CAR, PERSON])
+            alone = tracked([[100, 20, 160, 90]], ids=[4], labels=[CAR])
+            detections, tracks = seen if pts % 2 else alone
+            yield result(detections=detections, tracks=tracks, pts=pts)
+
+    with Publishing(crowd()) as publishing:
+        code, out, err = watched(capsys, publishing.address, "-t", "door/tracks", "-l", "person", "-n", "3")
+        assert code == 0
+        assert len(out) == 4
+        assert all(line.endswith("  person 5 0.90") for line in out[1:])
+        assert int(err[0].split()[1].rstrip(",")) >= 5  # those without a person came, too
+        code, _, err = watched(capsys, publishing.address, "-t", "door/tracks", "-l", "persn", "-n", "1")
+    assert code == 2
+    assert "label 'persn' is unknown to the model; " in err[-1]
+    assert "person" in err[-1]
+
+
 def test_silence_ends_it_where_that_was_asked_for(capsys):
     with Publishing([]) as publishing:
         code, out, err = watched(capsys, publishing.address, "--timeout", "0.2")
@@ -161,3 +183,60 @@ def test_lines_of_every_kind():
         "yard", "FAULTED", 3, message="nobody answers", resulted=9, dropped={"late": 2}, latency=Latency(1, 2, 3)
     )
     assert table_line(status).endswith("FAULTED, 9 results, 2 dropped, p95 2 ms: nobody answers")
+    assert table_line(replace(status, damaged=3)).endswith(", 2 dropped, 3 damaged, p95 2 ms: nobody answers")
+
+
+def test_what_redis_holds_is_watched_like_what_is_published(capsys, redis_server, tmp_path, monkeypatch):
+    server = redis_server(tcp=True, requirepass="canary-canary")
+    monkeypatch.setenv("REDIS", "canary-canary")
+    server.url = server.url.replace("redis://", "redis://:${REDIS}@")
+    with sink_at(server, tmp_path) as sink:
+        put_results(sink, range(3))
+        until(lambda: sink.progress().delivered == {"door": 3})
+    code, lines, told = watched(
+        capsys, server.url, "--topic", "*/tracks", "--start", "beginning", "--format", "json", "--count", "3"
+    )
+    assert code == 0
+    assert [json.loads(line)["seq"] for line in lines] == [0, 1, 2]
+    assert told == ["received 3, missed 0"]
+    code, lines, told = watched(capsys, server.url, "--topic", "door/boxes", "--timeout", "0.3")
+    assert code == 0
+    assert "canary" not in "".join(lines + told)
+
+
+def test_a_redis_that_cannot_be_reached_is_told_of_with_the_reason(capsys):
+    code, _, told = watched(capsys, "redis://me:canary@127.0.0.1:1/0", "--timeout", "5.5")
+    assert code == 0
+    first, last = told
+    assert "nothing yet of */tracks at redis://***@127.0.0.1:1/0; redis://***@127.0.0.1:1/0: Error" in first
+    assert "Connection refused; it is tried again" in first
+    assert last.startswith("received 0, missed 0; at the end redis://***@127.0.0.1:1/0: Error")
+    assert "canary" not in first + last
+
+
+def test_streams_of_another_prefix(capsys, redis_server, tmp_path):
+    server = redis_server(tcp=True)
+    for number, prefix in enumerate(("", "site7:")):
+        with sink_at(server, tmp_path / str(number), prefix=prefix) as sink:
+            put_results(sink, range(2 + number))
+            until(lambda sink=sink, number=number: sink.progress().delivered == {"door": 2 + number})
+    config = tmp_path / "site.yaml"
+    config.write_text("sources: [a.mp4]\nredis: {prefix: 'site7:'}\n")
+    asked = (server.url, "--start", "beginning", "--format", "json", "--timeout")
+    frames = {
+        how: [json.loads(line)["seq"] for line in watched(capsys, *asked, seconds, *how)[1]]
+        for how, seconds in {
+            (): "0.3",
+            ("--prefix", "site7:"): "1",
+            ("--prefix", ""): "1",
+            ("--config", str(config)): "1",
+            ("--config", str(config), "--prefix", ""): "1",
+        }.items()
+    }
+    assert list(frames.values()) == [[], [0, 1, 2], [0, 1], [0, 1, 2], [0, 1]]
+
+
+def test_a_start_needs_what_is_kept(capsys):
+    code, _, told = watched(capsys, "tcp://127.0.0.1:9", "--start", "beginning")
+    assert code == 2
+    assert "start: only what Redis keeps" in told[0]
