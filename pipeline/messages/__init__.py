@@ -14,7 +14,7 @@ from pipeline.messages.batch import Batch
 from pipeline.messages.batch_results import BatchResults, results_of
 from pipeline.messages.blocks import BatchDetections, BatchTracks
 from pipeline.messages.detections import Detections, LabelMap, Prototypes, SemanticMap
-from pipeline.messages.frames import Clock, Frame, Matrix, PixelFormat, Range, Surface
+from pipeline.messages.frames import Clock, DeviceSurface, Frame, Matrix, PixelFormat, Range, Surface
 from pipeline.messages.geometry import Classes, Transform
 from pipeline.messages.panoptic import PanopticMap, PanopticRuns, Segments
 from pipeline.messages.picture import Picture
@@ -34,6 +34,7 @@ __all__ = [
     "Classes",
     "Clock",
     "Detections",
+    "DeviceSurface",
     "Float32",
     "Frame",
     "FrameResult",

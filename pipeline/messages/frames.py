@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pipeline.messages.arrays import UInt8
 
@@ -50,6 +50,21 @@ class Surface:
 
     def __repr__(self) -> str:
         return f"Surface({self.format}, {self.width}x{self.height}, {self.matrix}, {self.range})"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class DeviceSurface(Surface):
+    """A picture in the memory of the device that will look at it: planes are torch tensors, strided as they came.
+
+    Whoever reads it has its stream wait for `ready` first, and has passed it before the picture's slot is given back.
+    """
+
+    planes: tuple[Any, ...]
+    device: str = "cpu"  # as torch has it
+    ready: Any = None  # the CUDA event after which the planes hold the picture; None where they do already
+
+    def __repr__(self) -> str:
+        return f"DeviceSurface({self.format}, {self.width}x{self.height}, {self.matrix}, {self.range}, {self.device})"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -13,7 +13,7 @@ class Limits:
 
     message_bytes: int = 64 * 1024 * 1024
     picture_pixels: int = 8192 * 4320  # of the source picture, and of the id map
-    runs: int = 4_194_304  # of equal pixels in an id map; real maps have some ten thousand
+    runs: int = 1_048_576  # of equal pixels in an id map; real maps have some ten thousand
     detections: int = 10_000
     segments: int = 10_000
     tracks: int = 10_000

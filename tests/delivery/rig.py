@@ -203,12 +203,16 @@ class Rig:
 
     def _catch_up(self, entries: int) -> None:
         """Wait until the consumer has seen so many, for as long as it gets on."""
-        seen, deadline = -1, 0.0
-        while (applied := len(set(self._applied_lines()))) < entries:
-            if applied > seen:
-                seen, deadline = applied, time.monotonic() + PATIENCE_SECONDS
-            assert time.monotonic() < deadline, f"the consumer has stopped at {seen:,} of {entries:,} entries"
-            time.sleep(0.05)
+        applied: set[bytes] = set()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        with (self._folder / "applied").open("rb") as lines:
+            while len(applied) < entries:
+                seen = len(applied)
+                applied.update(line for line in lines if line.endswith(b"\n"))
+                if len(applied) > seen:
+                    deadline = time.monotonic() + PATIENCE_SECONDS
+                assert time.monotonic() < deadline, f"the consumer has stopped at {seen:,} of {entries:,} entries"
+                time.sleep(0.05)
 
     def _stop(self) -> None:
         self._pipeline.tell("stop")

@@ -7,12 +7,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.messages import (
     NO_TRACK,
     Batch,
     Classes,
     Detections,
+    DeviceSurface,
     Frame,
     Gap,
     ModelInfo,
@@ -141,3 +143,12 @@ def test_a_batch_with_a_field_of_another_length_is_refused() -> None:
     frame = Frame("cam", 1, 0, None, Fraction(1, 25), 0, "host", 0, Surface("rgb24", (plane(2, 2, 3),)))
     with pytest.raises(ValueError, match=r"Batch\.detections has 2 entries for 1 frames"):
         Batch((frame,), detections=(detections(1), detections(1)))
+
+
+def test_a_surface_on_a_device_is_of_tensors() -> None:
+    planes = (torch.zeros(4, 6, dtype=torch.uint8), torch.zeros(2, 3, 2, dtype=torch.uint8))
+    surface = DeviceSurface("nv12", planes, matrix="bt709", device="cpu")
+    assert (surface.height, surface.width, surface.nbytes) == (4, 6, 36)
+    assert repr(surface) == "DeviceSurface(nv12, 6x4, bt709, limited, cpu)"
+    with pytest.raises(ValueError, match="nv12 have shapes"):
+        DeviceSurface("nv12", (planes[0], planes[0]), device="cpu")
