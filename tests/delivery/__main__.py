@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -25,6 +26,7 @@ from rich.table import Table
 from tests.delivery.schedule import Outcome, play
 
 MESSAGE_SOURCES, MESSAGE_RATE = 4, 400
+MESSAGE_PAUSE_SECONDS = 8.0  # at most between two strikes: what is started anew all the time stores little
 ON_ONE_RIG = 10  # schedules, one after another, before every frame is looked for
 
 
@@ -50,13 +52,18 @@ def main() -> int:
 
 def _played(given: argparse.Namespace, console: Console) -> Iterator[Outcome]:
     count = 1 if given.messages else given.schedules
-    rates = {"sources": MESSAGE_SOURCES, "rate": MESSAGE_RATE, "entries": given.messages} if given.messages else {}
+    many: dict[str, Any] = {
+        "sources": MESSAGE_SOURCES,
+        "rate": MESSAGE_RATE,
+        "entries": given.messages,
+        "pause_seconds": MESSAGE_PAUSE_SECONDS,
+    }
     firsts = range(given.seed, given.seed + count, ON_ONE_RIG)
     for first in track(firsts, description="schedules", console=console):
         seeds = range(first, min(first + ON_ONE_RIG, given.seed + count))
         with tempfile.TemporaryDirectory(prefix="everyframe-delivery-") as folder:
             try:
-                outcome = play(Path(folder), seeds, actions=given.actions, **rates)
+                outcome = play(Path(folder), seeds, actions=given.actions, **(many if given.messages else {}))
             except AssertionError as exc:
                 outcome = Outcome(tuple(seeds), violations=(f"the schedules did not come to their end: {exc}",))
         for violation in outcome.violations:

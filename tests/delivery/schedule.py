@@ -54,26 +54,36 @@ class Outcome:
 
 
 def play(
-    folder: Path, seeds: Sequence[int], *, actions: int = 4, sources: int = 2, rate: int = 50, entries: int = 0
+    folder: Path,
+    seeds: Sequence[int],
+    *,
+    actions: int = 4,
+    sources: int = 2,
+    rate: int = 50,
+    entries: int = 0,
+    pause_seconds: float = 0.5,
 ) -> Outcome:
-    """Play schedules, each of so many actions, the last for as long as there are less entries; then look at all."""
+    """Play schedules, each of so many actions, the last for as long as there are less entries; then look at all.
+
+    Up to `pause_seconds` pass between two actions.
+    """
     done: list[str] = []
     with rigged(folder, sources=sources, rate=rate) as rig:
         for seed in seeds:
             chance = random.Random(seed)
             for _ in range(actions):
-                done.append(act(rig, chance))
+                done.append(act(rig, chance, pause_seconds))
         while rig.entries() < entries:
-            done.append(act(rig, chance))
+            done.append(act(rig, chance, pause_seconds))
         rig.finish()
         return judged(rig, tuple(seeds), tuple(done))
 
 
-def act(rig: Rig, chance: random.Random) -> str:
+def act(rig: Rig, chance: random.Random, pause_seconds: float) -> str:
     """Do something, and let some time pass; what was done."""
     name = chance.choice(list(ACTIONS))
     ACTIONS[name](rig, chance)
-    time.sleep(chance.uniform(0.0, 0.5))
+    time.sleep(chance.uniform(0.0, pause_seconds))
     return name
 
 
