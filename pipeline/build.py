@@ -32,6 +32,8 @@ from pipeline.stage import Access, Reader, Sink, Stage
 if TYPE_CHECKING:
     from pipeline.engines.inline import InlineEngine
     from pipeline.graph import Graph
+    from stages.models.zoo.model import TorchModel
+    from stages.models.zoo.run import Machine
     from stages.publish.curve import Curve
     from stages.publish.zeromq import ZeroMQPublisher
 
@@ -129,29 +131,56 @@ def _onnx_stages(config: PipelineConfig, lanes: int) -> _Built:
 
 
 def _torch_stages(config: PipelineConfig, lanes: int) -> _Built:
-    """Networks of torchvision and transformers."""
-    from stages.detect.zoo import detect_with, torch_detector
+    """Networks of torchvision and transformers: on a GPU nothing but boxes and runs leaves it."""
+    from stages.detect.zoo import torch_detector
     from stages.models.devices import choose_device
     from stages.models.zoo.run import Machine
-    from stages.segment import join_classes
-    from stages.segment.zoo import merge_for, panoptic_with, torch_segmenter
-    from stages.suppress import Suppress
-    from stages.together import Together
+    from stages.segment.zoo import torch_segmenter
 
     device = choose_device(config.device)
     machine = Machine(device=device, lanes=lanes, largest=config.frames_a_batch, offline=config.offline)
     model = torch_detector(config.detector_config, machine, config.suppress)
-    if model.gives == "panoptic":
-        if config.segmenter_config is not None:
+    beside = None
+    if config.segmenter_config is not None:
+        if model.gives == "panoptic":
             raise ConfigError(f"segmenter: {model.name} gives masks of its own; drop the segmenter")
+        beside = torch_segmenter(config.segmenter_config, machine)
+    chain = _device_chain if device.is_cuda else _host_chain
+    return chain(config, model, beside, machine)
+
+
+def _device_chain(config: PipelineConfig, model: TorchModel, beside: TorchModel | None, machine: Machine) -> _Built:
+    """Everything up to the tracker as one stage."""
+    from stages.zoo_on_device import zoo_on_device
+
+    stage, classes = zoo_on_device(
+        model,
+        config.detector_config,
+        machine,
+        suppress=config.suppress if model.overlaps else without_overlaps(config.suppress),
+        beside=beside,
+        segmenter=config.segmenter_config,
+    )
+    return _Built([stage], classes, stage.model, [machine.device.note, stage.note])
+
+
+def _host_chain(config: PipelineConfig, model: TorchModel, beside: TorchModel | None, machine: Machine) -> _Built:
+    """Pictures made on the host, and what networks give read there: on a CPU that is faster."""
+    from stages.detect.zoo import detect_with
+    from stages.segment import join_classes
+    from stages.segment.zoo import merge_for, panoptic_with, segment_with
+    from stages.suppress import Suppress
+    from stages.together import Together
+
+    if model.gives == "panoptic":
         panoptic = panoptic_with(model, config.detector_config, machine)
-        return _Built([panoptic], panoptic.classes, panoptic.model, [device.note, panoptic.note])
+        return _Built([panoptic], panoptic.classes, panoptic.model, [machine.device.note, panoptic.note])
     detector = detect_with(model, config.detector_config, machine)
     suppress = Suppress(config.suppress if detector.overlaps else without_overlaps(config.suppress))
     stages: list[Stage] = [detector, suppress]
-    classes, labels, notes = detector.classes, None, [device.note, detector.note]
-    if config.segmenter_config is not None:
-        segmenter = torch_segmenter(config.segmenter_config, machine)
+    classes, labels, notes = detector.classes, None, [machine.device.note, detector.note]
+    if beside is not None and config.segmenter_config is not None:
+        segmenter = segment_with(beside, config.segmenter_config, machine)
         classes, labels = join_classes(detector.classes.things, segmenter.class_names)
         stages = [Together([detector, segmenter]), suppress]
         notes.append(segmenter.note)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from pipeline.config import DetectorConfig, SuppressConfig
@@ -52,9 +54,7 @@ def torch_detector(config: DetectorConfig, machine: Machine, suppress: SuppressC
 
 def detect_with(model: TorchModel, config: DetectorConfig, machine: Machine) -> Detect:
     """The detection stage of a network that gives boxes. Raises `ModelError`, `ConfigError`."""
-    from stages.detect.build import chosen_labels
-
-    kept = None if config.classes is None else chosen_labels(config.classes, model.names)
+    kept = labels_kept(model, config)
     backend = run_on(model, config, machine)
     picture = model.picture
     return Detect(
@@ -63,11 +63,23 @@ def detect_with(model: TorchModel, config: DetectorConfig, machine: Machine) -> 
         decode=candidates,
         classes=Classes(model.names),
         model=ModelInfo(model.name, model.version[:12]),
-        score_threshold=SCORE_THRESHOLD if config.score_threshold is None else config.score_threshold,
+        score_threshold=threshold_of(config),
         kept_labels=kept,
         note=f"{model.name} ({picture.width}x{picture.height}): {backend.note}",
         overlaps=model.overlaps,
     )
+
+
+def labels_kept(model: TorchModel, config: DetectorConfig) -> Collection[int] | None:
+    """The labels that are asked for; None for all. Raises `ConfigError`."""
+    from stages.detect.build import chosen_labels
+
+    return None if config.classes is None else chosen_labels(config.classes, model.names)
+
+
+def threshold_of(config: DetectorConfig) -> float:
+    """What a candidate's score must reach."""
+    return SCORE_THRESHOLD if config.score_threshold is None else config.score_threshold
 
 
 def candidates(outputs: Outputs, threshold: float) -> Candidates:

@@ -12,25 +12,29 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from pipeline.errors import DeviceLost, ModelError
+from pipeline.errors import ModelError
 from pipeline.messages import Float32
 from stages.models import backend as backends
 from stages.models.backend import DYNAMIC, Normalisation, Pictures, Port, Precision, Signature
-from stages.models.buckets import bucket_for, buckets_up_to, parts
+from stages.models.buckets import parts
 from stages.models.devices import Device
-from stages.models.torch_runner import Execution, NotCapturable, Prepared, Runner, make_runner
+from stages.models.torch_buckets import Buckets, translated
+from stages.models.torch_runner import Execution, Prepared
 from stages.models.torch_slots import Slot, Slots
 
+if TYPE_CHECKING:
+    from stages.models.device_backend import DeviceBackend
+    from stages.models.preprocess import InputSpec
+
 DTYPES: dict[str, torch.dtype] = {"f32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_STICKY = ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "device-side assert")
 
 
 def _silent(_: str) -> None:
@@ -93,23 +97,57 @@ class TorchNetwork:
         if planar:
             raise ModelError(f"{self.name}: torch networks give [N, C, H, W]; planar outputs are for ONNX graphs")
         used = self._precision(precision)
-        how = self._execution(execution)
         if not self._device.is_cuda:
             torch.set_num_threads(max((threads or len(os.sched_getaffinity(0))) // lanes, 1))
         prepared = Prepared(self._module, normalise, DTYPES[used])
-        with _translated(self.name):
-            prepared.to(self._device.name)
         return TorchBackend(
-            prepared,
+            self._buckets(prepared, execution, largest=largest, compiler=compiler),
             self.signature,
+            takes_levels=prepared.takes_levels,
             name=self.name,
             device=self._device,
+            slots=lanes + 1,
+            precision=used,
+        )
+
+    def on_device(
+        self,
+        picture: InputSpec,
+        *,
+        precision: Precision = "auto",
+        execution: Execution = "auto",
+        largest: int = 1,
+        compiler: str = "inductor",
+    ) -> DeviceBackend:
+        """Make it run on surfaces, up to `largest` at once, which it brings into the form of `picture` where they are.
+
+        The module is this backend's from here on. Raises `ModelError` when the device cannot do it.
+        """
+        from stages.models.device_backend import DeviceBackend
+
+        used = self._precision(precision)
+        prepared = Prepared(self._module, None, DTYPES[used])
+        return DeviceBackend(
+            self._buckets(prepared, execution, largest=largest, compiler=compiler),
+            picture,
+            name=self.name,
+            device=self._device,
+            dtype=DTYPES[used],
+            precision=used,
+        )
+
+    def _buckets(self, prepared: Prepared, execution: Execution, *, largest: int, compiler: str) -> Buckets:
+        how = self._execution(execution)
+        with translated(self.name):
+            prepared.to(self._device.name)
+        return Buckets(
+            prepared,
+            name=self.name,
+            device=torch.device(self._device.name),
             execution=how,
             may_fall_back=execution == "auto",
             largest=largest,
-            slots=lanes + 1,
             compiler=compiler,
-            precision=used,
         )
 
     def _precision(self, asked: Precision) -> str:
@@ -145,63 +183,51 @@ class TorchBackend:
 
     def __init__(
         self,
-        module: Prepared,
+        buckets: Buckets,
         signature: Signature,
         *,
+        takes_levels: bool,
         name: str,
         device: Device,
-        execution: Execution,
-        may_fall_back: bool,
-        largest: int,
         slots: int,
-        compiler: str,
         precision: str,
     ) -> None:
-        self._module: Prepared | None = module
+        """`takes_levels`: pictures are uint8 [N, H, W, 3], and normalised inside."""
+        self._buckets = buckets
         self._name = name
         self._device = torch.device(device.name)
-        self._execution: Execution = execution
-        self._may_fall_back = may_fall_back
         self._precision = precision
-        self._compiler = compiler
-        self._buckets = buckets_up_to(largest)
-        self._runners: dict[int, Runner] = {}
+        self._takes_levels = takes_levels
         self._stream: Any = torch.cuda.Stream(self._device) if device.is_cuda else None  # type: ignore[no-untyped-call]
         self._slots = Slots(slots, self._device)
         # A GPU's work is queued by one thread at a time; on the CPU the threads compute side by side.
         self._launching: AbstractContextManager[Any] = threading.Lock() if device.is_cuda else nullcontext()
-        self._making = threading.Lock()
-        self._out_of_memory = 0
-        self._complaints: list[str] = []
         height, width = signature.input_size
-        self.input_shape = (DYNAMIC, height, width, 3) if module.takes_levels else (DYNAMIC, 3, height, width)
+        self.input_shape = (DYNAMIC, height, width, 3) if takes_levels else (DYNAMIC, 3, height, width)
         self.outputs = {port.name: port.shape for port in signature.outputs}
         backends.register(self)
 
     @property
     def largest(self) -> int:
         """Most pictures that go through the network at once."""
-        return self._buckets[-1]
+        return self._buckets.largest
 
     @property
     def note(self) -> str:
         """What runs the network and how."""
-        return f"torch {self._precision} on {self._device}, {self._execution}, up to {self.largest} at once"
+        return f"torch {self._precision} on {self._device}, {self._buckets.execution}, up to {self.largest} at once"
 
     def statistics(self) -> dict[str, int]:
         """The largest batch now, and how often the device ran out of memory."""
-        return {"largest": self.largest, "out_of_memory": self._out_of_memory}
+        return {"largest": self.largest, "out_of_memory": self._buckets.out_of_memory}
 
     def complaints(self) -> list[str]:
         """What people should be told since the last call."""
-        told, self._complaints = self._complaints, []
-        return told
+        return self._buckets.complaints()
 
     def warm_up(self, tell: Callable[[str], None] = _silent) -> None:
         """Make every bucket ready, the smallest first, telling of each. Raises `ModelError`, `DeviceLost`."""
-        steps = self._buckets
-        if self._execution == "eager":  # nothing is made for a size; a GPU's libraries choose for the largest
-            steps = (self.largest,) if self._stream is not None else (1,)
+        steps = self._buckets.to_warm_up()
         for i, bucket in enumerate(steps, 1):
             if bucket > self.largest:
                 return  # given up meanwhile
@@ -241,7 +267,7 @@ class TorchBackend:
         """What a started batch gave; one that could not be started goes in parts."""
         if slot is not None:
             try:
-                with _translated(self._name):
+                with translated(self._name):
                     return slot.take()
             finally:
                 self._slots.give_back(slot)
@@ -250,123 +276,24 @@ class TorchBackend:
         found = [self(inputs[part]) for part in parts(len(inputs), self.largest)]
         return {name: np.concatenate([one[name] for one in found]) for name in self.outputs}
 
-    def run(self, pictures: Tensor) -> dict[str, Tensor]:
-        """A batch that is on the device already, [N, ...] as `input_shape` has it; outputs stay there.
-
-        The work is queued on the backend's stream, after what the current stream has queued so far, and the current
-        stream waits for it by an event: nothing here waits on the host. The outputs hold until the next call.
-
-        Raises:
-            ModelError: when the batch is larger than `largest`, the network fails or the backend is closed.
-            DeviceLost: when the device failed for good.
-        """
-        count = len(pictures)
-        if not 0 < count <= self.largest:
-            raise ModelError(f"{self._name}: {count} pictures at once; 1 to {self.largest} are taken")
-        bucket = self._bucket(count)
-        with self._launching, torch.inference_mode(), _translated(self._name), self._on_stream() as callers:
-            try:
-                padded = pictures
-                if count < bucket:
-                    padded = pictures.new_zeros((bucket, *pictures.shape[1:]))
-                    padded[:count] = pictures
-                outputs = self._runner(bucket, padded)(padded)
-            except torch.OutOfMemoryError as exc:
-                self._give_up(bucket, exc)
-                raise ModelError(f"{self._name}: {self._device} ran out of memory with a batch of {bucket}") from exc
-            if callers is not None and self._execution != "graph":  # a graph's outputs are never freed meanwhile
-                for output in outputs.values():
-                    output.record_stream(callers)
-        return {name: output[:count] for name, output in outputs.items()}
-
     def close(self) -> None:
         """Release the network. Calling it twice does no harm."""
         with self._launching:
-            self._module = None
-            self._runners.clear()
+            self._buckets.close()
         backends.unregister(self)
 
     def _launch(self, slot: Slot, inputs: Pictures) -> bool:
         """Queue a batch; False where the device has too little memory for one so large."""
-        bucket = self._bucket(len(inputs))
-        with self._launching, torch.inference_mode(), _translated(self._name):
+        bucket = self._buckets.size(len(inputs))
+        with self._launching, torch.inference_mode(), translated(self._name):
             try:
                 with torch.cuda.stream(self._stream) if self._stream else nullcontext():
                     uploaded = slot.upload(np.ascontiguousarray(inputs), bucket)
-                    slot.download(self._runner(bucket, uploaded)(uploaded), len(inputs))
+                    slot.download(self._buckets.runner(bucket, uploaded)(uploaded), len(inputs))
             except torch.OutOfMemoryError as exc:
-                self._give_up(bucket, exc)
+                self._buckets.give_up(bucket, exc)
                 return False
         return True
 
-    def _give_up(self, bucket: int, error: Exception) -> None:
-        """The device has too little memory for this bucket: no batch is so large any more."""
-        self._out_of_memory += 1
-        smaller = tuple(size for size in self._buckets if size < bucket)
-        for size in [size for size in self._runners if size >= bucket]:
-            del self._runners[size]
-        if self._stream is not None:
-            torch.cuda.empty_cache()
-        if not smaller:
-            raise ModelError(f"{self._name}: {self._device} has too little memory for a single picture") from error
-        self._buckets = smaller
-        self._complaints.append(
-            f"{self._name}: {self._device} ran out of memory with a batch of {bucket}; from here on {self.largest}"
-        )
-
-    def _bucket(self, count: int) -> int:
-        """Rows that a batch of `count` is padded to: none where the network takes any number."""
-        return count if self._execution == "eager" else bucket_for(count, self._buckets)
-
-    def _runner(self, bucket: int, example: Tensor) -> Runner:
-        module = self._module
-        if module is None:
-            raise ModelError("the network was closed and cannot be called any more")
-        if self._execution == "eager":
-            return module
-        with self._making:
-            runner = self._runners.get(bucket)
-            if runner is None:
-                runner = self._runners[bucket] = self._made(module, example)
-        return runner
-
-    def _made(self, module: Prepared, example: Tensor) -> Runner:
-        try:
-            return make_runner(module, self._execution, example, compiler=self._compiler)
-        except NotCapturable as exc:
-            if not self._may_fall_back:
-                raise ModelError(f"{self._name}: execution 'graph' is not possible: {exc}") from exc
-            self._execution = "eager"
-            self._complaints.append(f"{self._name}: cannot be captured as a CUDA graph, and runs eagerly: {exc}")
-            return module
-
     def _blank(self, count: int) -> Pictures:
-        levels = self._module is not None and self._module.takes_levels
-        return np.zeros((count, *self.input_shape[1:]), dtype=np.uint8 if levels else np.float32)
-
-    @contextmanager
-    def _on_stream(self) -> Iterator[Any]:
-        """The backend's stream, after the current one, which goes on after it and is handed out; None on the CPU."""
-        if self._stream is None:
-            yield None
-            return
-        callers: Any = torch.cuda.current_stream(self._device)
-        self._stream.wait_stream(callers)
-        with torch.cuda.stream(self._stream):
-            yield callers
-        callers.wait_stream(self._stream)
-
-
-@contextmanager
-def _translated(name: str) -> Iterator[None]:
-    """torch's errors as ours; running out of memory passes, for who can take less."""
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as exc:
-        lines = str(exc).splitlines()
-        told = f"{name}: the network failed: {lines[0] if lines else type(exc).__name__}"
-        if any(sign in str(exc) for sign in _STICKY):
-            raise DeviceLost(f"{told}; CUDA does not recover from this, and the process must end") from exc
-        raise ModelError(told) from exc
+        return np.zeros((count, *self.input_shape[1:]), dtype=np.uint8 if self._takes_levels else np.float32)

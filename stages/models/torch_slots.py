@@ -9,6 +9,7 @@ import queue
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -51,6 +52,26 @@ class Slot:
             self._done.synchronize()
         taken = {name: np.array(output.numpy(), dtype=np.float32) for name, output in self._outputs.items()}
         self._outputs = {}
+        return taken
+
+    def staging(self, nbytes: int) -> Tensor:
+        """uint8 [nbytes] on the host, pinned where a GPU copies from it; what was in it may still be there."""
+        return self._buffer("staging", (nbytes,), torch.uint8)
+
+    def fetch(self, packed: Tensor) -> None:
+        """Start copying int32 [n] to the host, on the current stream."""
+        if self._done is None:
+            self._outputs = {"packed": packed}
+            return
+        held = self._buffer("packed", tuple(packed.shape), packed.dtype)
+        self._outputs = {"packed": held.copy_(packed, non_blocking=True)}
+        self._done.record()
+
+    def fetched(self) -> npt.NDArray[np.int32]:
+        """What `fetch` was given, once it has come: the caller's own."""
+        if self._done is not None:
+            self._done.synchronize()
+        taken: npt.NDArray[np.int32] = self._outputs.pop("packed").numpy().copy()
         return taken
 
     def _buffer(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipeline.messages import NO_TRACK, Classes, Detections, PanopticMap, Segments, Transform
+from pipeline.messages import NO_TRACK, Classes, Detections, PanopticMap, PanopticRuns, Segments, Transform
 from stages.segment.batched import Merged
 from stages.segment.run_lengths import runs_of
 
@@ -64,7 +64,7 @@ def unpack(
     *,
     classes: Classes,
     transforms: Sequence[Transform],  # of each frame, from pixels of its map to source pixels
-) -> list[PanopticMap] | None:
+) -> list[PanopticRuns] | None:
     """The maps and tables of a batch; None where its maps had more runs than there was room for: pack it with more."""
     counts, table, offsets, runs = np.split(packed, np.cumsum(_sizes(shape))[:-1])
     if offsets[-1] > shape.runs:
@@ -74,9 +74,16 @@ def unpack(
     maps = []
     for frame, transform in enumerate(transforms):
         of_frame = slice(offsets[frame], offsets[frame + 1])
-        ids = np.repeat(values[of_frame].astype(np.uint16), lengths[of_frame]).reshape(shape.height, shape.width)
-        segments = _segments(rows[frame, : counts[frame]], classes, transform)
-        maps.append(PanopticMap(ids=ids, segments=segments, transform=transform))
+        maps.append(
+            PanopticRuns(
+                lengths[of_frame].astype(np.uint32),
+                values[of_frame].astype(np.uint16),
+                width=shape.width,
+                height=shape.height,
+                segments=_segments(rows[frame, : counts[frame]], classes, transform),
+                transform=transform,
+            )
+        )
     return maps
 
 

@@ -18,13 +18,17 @@ from stages.segment.queries import PanopticQueries
 from stages.segment.segment import Segment
 
 
-def torch_segmenter(config: SegmenterConfig, machine: Machine) -> Segment:
+def torch_segmenter(config: SegmenterConfig, machine: Machine) -> TorchModel:
     """The semantic network that ``torchvision:NAME`` or ``transformers:FOLDER`` names, beside a detector.
 
     Raises `ModelError`, `ConfigError`.
     """
     library, _, name = config.model.partition(":")
-    model = _torchvision(name, config, machine) if library == "torchvision" else _transformers(name, config, machine)
+    return _torchvision(name, config, machine) if library == "torchvision" else _transformers(name, config, machine)
+
+
+def segment_with(model: TorchModel, config: SegmenterConfig, machine: Machine) -> Segment:
+    """The segmentation stage of a semantic network. Raises `ModelError`, `ConfigError`."""
     backend = run_on(model, config, machine)
     picture = model.picture
     return Segment(
@@ -38,19 +42,25 @@ def torch_segmenter(config: SegmenterConfig, machine: Machine) -> Segment:
 
 def panoptic_with(model: TorchModel, config: DetectorConfig, machine: Machine) -> PanopticQueries:
     """The stage of a network that gives things and stuff by itself. Raises `ModelError`, `ConfigError`."""
-    if config.classes is not None:
-        raise ConfigError(f"detector.classes: {config.model} paints every pixel, and cannot leave classes out")
-    things = tuple(name for name in model.names if is_thing(name))
+    classes = panoptic_classes(model, config)
     backend = run_on(model, config, machine)
     picture = model.picture
     return PanopticQueries(
         backend,
         picture=picture,
-        classes=Classes(things, model.names[len(things) :]),
+        classes=classes,
         model=ModelInfo(model.name, model.version[:12]),
         score_threshold=config.score_threshold,
         note=f"{model.name} ({picture.width}x{picture.height}): {backend.note}",
     )
+
+
+def panoptic_classes(model: TorchModel, config: DetectorConfig) -> Classes:
+    """The classes of a panoptic network, which gives things first. Raises `ConfigError`."""
+    if config.classes is not None:
+        raise ConfigError(f"detector.classes: {config.model} paints every pixel, and cannot leave classes out")
+    things = tuple(name for name in model.names if is_thing(name))
+    return Classes(things, model.names[len(things) :])
 
 
 def merge_for(model: TorchModel, *, classes: Classes, semantic_labels: Sequence[int | None] | None) -> Stage | None:

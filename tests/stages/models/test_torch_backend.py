@@ -241,18 +241,6 @@ def test_two_networks_can_be_started_before_either_is_waited_for() -> None:
     second.close()
 
 
-def test_a_batch_already_on_the_device_stays_there() -> None:
-    network = backend(largest=4, execution="compile", compiler="eager")
-    given = pictures(3)
-    found = network.run(torch.from_numpy(given))
-    assert isinstance(found["means"], Tensor)
-    assert found["means"].shape == (3, 3)
-    np.testing.assert_allclose(found["means"].numpy(), expected(given), atol=1e-4)
-    with pytest.raises(ModelError, match="1 to 4 are taken"):
-        network.run(torch.from_numpy(pictures(5)))
-    network.close()
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not os.environ.get("EVERYFRAME_COMPILE"), reason="takes 20 s; EVERYFRAME_COMPILE=1 runs it")
 def test_the_default_compiler_gives_the_same() -> None:
@@ -312,20 +300,4 @@ def test_two_networks_on_a_gpu_have_streams_of_their_own() -> None:
         for pending in [network.start(given) for network in networks]:
             np.testing.assert_allclose(pending.result()["means"], expected(given), rtol=1e-3, atol=1e-3)
     for network in networks:
-        network.close()
-
-
-@pytest.mark.gpu
-def test_a_batch_on_the_gpu_is_worked_on_after_what_its_stream_has_queued() -> None:
-    device = cuda_device()
-    for execution in ("eager", "graph"):
-        network = backend(device=device, precision="f32", largest=4, execution=execution)  # type: ignore[arg-type]
-        given = pictures(4)
-        stream = torch.cuda.Stream()
-        with torch.cuda.stream(stream):
-            torch.cuda._sleep(50_000_000)  # the upload comes late; a network that does not wait for it sees zeros
-            uploaded = torch.zeros(4, *SIZE, 3, dtype=torch.uint8, device=device.name)
-            uploaded.copy_(torch.from_numpy(given))
-            found = network.run(uploaded)["means"].cpu().numpy()
-        np.testing.assert_allclose(found, expected(given), rtol=1e-3, atol=1e-3)
         network.close()

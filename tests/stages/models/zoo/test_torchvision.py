@@ -18,7 +18,7 @@ from stages.models.zoo import torchvision_detectors, torchvision_models, torchvi
 from stages.models.zoo.run import Machine
 from stages.models.zoo.torchvision_detectors import DETECTORS, Dense, Fcos, Ssd, TwoStage, TwoStageMasks
 from stages.segment.box_masks import paste_masks
-from stages.segment.zoo import torch_segmenter
+from stages.segment.zoo import segment_with, torch_segmenter
 from stages.suppress.suppress import suppress
 from tests.stages.models.zoo.tiny import torchvision_network
 
@@ -177,9 +177,8 @@ def test_a_segmenter_gives_the_logits_that_torchvision_enlarges(tmp_path: Path) 
 
     name = "lraspp_mobilenet_v3_large"
     path = saved(tmp_path, name, 21)
-    stage = torch_segmenter(
-        SegmenterConfig(model=f"torchvision:{name}", weights=str(path), picture_size=(96, 64)), MACHINE
-    )
+    config = SegmenterConfig(model=f"torchvision:{name}", weights=str(path), picture_size=(96, 64))
+    stage = segment_with(torch_segmenter(config, MACHINE), config, MACHINE)
     assert (len(stage.class_names), stage.class_names[0]) == (21, "background")
     stage.close()
     network = models.get_model(name, weights=None, weights_backbone=None).eval()
