@@ -6,6 +6,7 @@ streams of their own and overlap; what joins them waits for both by events.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipeline.errors import ModelError
 from pipeline.messages import Batch, Detections, DeviceSurface, Frame, ModelInfo, PanopticMap, Surface
 from pipeline.stage import Field
 from stages.models.buckets import parts
-from stages.models.device_backend import DeviceBackend, Looked, blank
+from stages.models.device_backend import DeviceBackend, Looked
+from stages.models.torch_buckets import translated
 from stages.models.torch_slots import Slots
-from stages.models.uploads import Uploads
+from stages.models.uploads import Uploads, blanks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,9 +114,17 @@ class OnDevice:
 
     def warm_up(self, tell: Callable[[str], None]) -> None:
         """Make the networks and what follows them ready for every size of batch. Raises `ModelError`."""
-        lead = self._networks[0] if self._segmenter is not None else self._detector
-        surface = blank(self._detector.picture, self._detector.device)
-        lead.warm_up(lambda count: self._found(_frames_of(surface, count)), tell)
+        steps = sorted({size for network in self._networks for size in network.to_warm_up()})
+        surfaces = blanks(self._detector.picture, self._detector.device)
+        names = "+".join(network.name for network in reversed(self._networks))
+        for i, size in enumerate(steps, 1):
+            if size > self._largest:
+                return  # given up meanwhile
+            started = time.monotonic()
+            for surface in surfaces:
+                self._found(_frames_of(surface, size))
+            took = time.monotonic() - started
+            tell(f"{names}: batches of {size} ready ({i} of {len(steps)}, {took:.1f} s)")
 
     def complaints(self) -> list[str]:
         """What the networks went on after."""
@@ -138,8 +147,8 @@ class OnDevice:
         """Queue a batch; None where the device has too little memory for one so large."""
         slot = self._slots.take()
         try:
-            surfaces = self._uploads([frame.surface for frame in frames], slot)
-            with ExitStack() as entered:
+            with translated(self._detector.name), ExitStack() as entered:
+                surfaces = self._uploads([frame.surface for frame in frames], slot)
                 looked = [entered.enter_context(network.looking_at(surfaces)) for network in self._networks]
                 beside = looked[0] if self._segmenter is not None else None
                 reading = self._reader(looked[-1], beside, frames)
@@ -147,7 +156,7 @@ class OnDevice:
         except torch.OutOfMemoryError as exc:
             self._slots.give_back(slot)
             for network in self._networks:
-                network.give_up(min(len(frames), network.largest), exc)
+                network.give_up(len(frames), exc)
             return None
         except BaseException:
             self._slots.give_back(slot)
@@ -161,11 +170,11 @@ class OnDevice:
         if begun is None:
             return _joined([self._found(frames[part]) for part in parts(len(frames), self._largest)])
         try:
-            found = begun.reading.unpack(begun.slot.fetched())
-        except RuntimeError as exc:
-            raise ModelError(f"{self._detector.name}: its findings could not be fetched: {exc}") from exc
+            with translated(self._detector.name):
+                fetched = begun.slot.fetched()
         finally:
             self._slots.give_back(begun.slot)
+        found = begun.reading.unpack(fetched)
         return found if found is not None else self._found(frames)
 
 

@@ -12,4 +12,5 @@ def cuda_device() -> Device:
 
     if not torch.cuda.is_available():
         skip_without("gpu", lacking="a CUDA device that torch can use")
+    torch.backends.cudnn.allow_tf32 = False  # what is compared with a CPU is computed as there
     return Device("cuda:0", "cuda:0, for a test")

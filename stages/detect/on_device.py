@@ -103,12 +103,16 @@ def block_of(arrays: Mapping[str, npt.NDArray[Any]]) -> BatchDetections:
 
 
 def geometry_of(frames: Sequence[Frame], placements: Sequence[Placement], device: torch.device) -> Tensor:
-    """float64 [B, 6], a row a frame: a `Geometry`. The same batch of sources is uploaded once."""
+    """float64 [B, 6], a row a frame: a `Geometry`.
+
+    Each is uploaded once: an upload waits for what the device does, and batches mix sources as they come.
+    """
     rows = []
     for frame, placement in zip(frames, placements, strict=True):
         t = placement.transform
-        rows.append((t.scale_x, t.scale_y, t.offset_x, t.offset_y, float(frame.width), float(frame.height)))
-    return _uploaded(tuple(rows), device)
+        geometry = (t.scale_x, t.scale_y, t.offset_x, t.offset_y, float(frame.width), float(frame.height))
+        rows.append(_uploaded(geometry, device))
+    return torch.stack(rows)
 
 
 def _to_source(boxes: Tensor, geometry: Tensor) -> Tensor:
@@ -118,9 +122,9 @@ def _to_source(boxes: Tensor, geometry: Tensor) -> Tensor:
     return torch.minimum(at.clamp(min=0.0), most).float()
 
 
-@lru_cache(maxsize=256)
-def _uploaded(rows: tuple[Geometry, ...], device: torch.device) -> Tensor:
-    return torch.tensor(rows, dtype=torch.float64, device=device).view(len(rows), 6)
+@lru_cache(maxsize=1024)
+def _uploaded(geometry: Geometry, device: torch.device) -> Tensor:
+    return torch.tensor(geometry, dtype=torch.float64, device=device)
 
 
 @lru_cache(maxsize=64)

@@ -8,8 +8,7 @@ network's stream, before the next batch is queued. It works on a CPU too, for te
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.messages import DeviceSurface, Surface
+from pipeline.messages import DeviceSurface
 from stages.models import backend as backends
 from stages.models.devices import Device
 from stages.models.letterbox import letterbox
@@ -114,19 +113,16 @@ class DeviceBackend:
                     self._stream.wait_stream(stream)
 
     def give_up(self, count: int, error: Exception) -> None:
-        """The device had too little memory for so many pictures. Raises `ModelError` when they were not several."""
-        self._buckets.give_up(self._buckets.size(count), error)
+        """The device had too little memory for so many pictures: fewer are taken at once, if they are not already.
 
-    def warm_up(self, run: Callable[[int], Any], tell: Callable[[str], None]) -> None:
-        """Have `run` look at as many surfaces as each bucket holds, telling of each. Raises what `run` does."""
-        steps = self._buckets.to_warm_up()
-        for i, bucket in enumerate(steps, 1):
-            if bucket > self.largest:
-                return  # given up meanwhile
-            started = time.monotonic()
-            run(bucket)
-            took = time.monotonic() - started
-            tell(f"{self.name}: batches of {bucket} ready ({i} of {len(steps)}, {took:.1f} s)")
+        Raises `ModelError` when they were not several.
+        """
+        if count <= self.largest:
+            self._buckets.give_up(self._buckets.size(count), error)
+
+    def to_warm_up(self) -> tuple[int, ...]:
+        """Sizes of batches that are slow the first time, in rising order."""
+        return self._buckets.to_warm_up()
 
     def close(self) -> None:
         """Release the network. Calling it twice does no harm."""
@@ -136,6 +132,8 @@ class DeviceBackend:
         backends.unregister(self)
 
     def _look(self, surfaces: Sequence[DeviceSurface]) -> Looked:
+        if len(surfaces) > self.largest:  # there was room for so many when the batch was begun
+            raise torch.OutOfMemoryError(f"{self.device} has memory for {self.largest} pictures at once")
         size = self._buckets.size(len(surfaces))
         pictures = self._held()[:size]
         placements = tuple(
@@ -160,19 +158,6 @@ class DeviceBackend:
             made = torch.zeros(shape, dtype=self._dtype, device=self.device)
             self._pictures = made.to(memory_format=torch.channels_last)
         return self._pictures
-
-
-def blank(picture: InputSpec, device: torch.device) -> DeviceSurface:
-    """A black surface of the size of a network's picture."""
-    height, width = picture.height, picture.width
-    luma = torch.full((height, width), 16, dtype=torch.uint8, device=device)
-    chroma = torch.full(((height + 1) // 2, (width + 1) // 2, 2), 128, dtype=torch.uint8, device=device)
-    return DeviceSurface("nv12", (luma, chroma), device=str(device))
-
-
-def is_here(surface: Surface, device: torch.device) -> bool:
-    """Whether a surface lies on a device."""
-    return isinstance(surface, DeviceSurface) and torch.device(surface.device) == device
 
 
 def _on(stream: Any) -> Any:

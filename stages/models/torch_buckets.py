@@ -79,15 +79,19 @@ class Buckets:
     def give_up(self, size: int, error: Exception) -> None:
         """The device has too little memory for batches of a size: none is so large any more.
 
+        Two batches may have run out of it together; the second changes nothing.
+
         Raises:
             ModelError: when there is no smaller one.
         """
         self.out_of_memory += 1
-        smaller = tuple(held for held in self._sizes if held < size)
         for held in [held for held in self._runners if held >= size]:
             del self._runners[held]
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+        if size > self.largest:
+            return
+        smaller = tuple(held for held in self._sizes if held < size)
         if not smaller:
             raise ModelError(f"{self._name}: {self._device} has too little memory for a single picture") from error
         self._sizes = smaller

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.messages import DeviceSurface, PixelFormat, Surface, UInt8
-from stages.models.device_backend import is_here
+from stages.models.preprocess import InputSpec
 from stages.models.torch_slots import Slot
 
 _ALIGNMENT = 256  # bytes between the starts of planes
@@ -41,7 +41,7 @@ class Uploads:
             at = iter(starts.tolist())
             places = [[(next(at), plane) for plane in of_one] for of_one in planes]
             for start, plane in (placed for of_one in places for placed in of_one):
-                held.numpy()[start : start + plane.nbytes] = plane.reshape(-1)
+                _view(held, start, plane).numpy()[...] = plane
             there = held.to(self._device, non_blocking=True)
             ready = None
             if self._stream is not None:
@@ -66,8 +66,25 @@ class Uploads:
         )
 
 
+def blanks(picture: InputSpec, device: torch.device) -> tuple[Surface, Surface]:
+    """Black surfaces of the size of a network's picture: as a GPU decodes them, on the device; and as a CPU does."""
+    height, width = picture.height, picture.width
+    luma, chroma = (height, width), ((height + 1) // 2, (width + 1) // 2)
+    planes = [torch.full(luma, 16, dtype=torch.uint8), torch.full((*chroma, 2), 128, dtype=torch.uint8)]
+    decoded = np.full(luma, 16, np.uint8), *(np.full(chroma, 128, np.uint8) for _ in range(2))
+    there = DeviceSurface("nv12", tuple(plane.to(device) for plane in planes), device=str(device))
+    return there, Surface("yuv420p", decoded)
+
+
+def is_here(surface: Surface, device: torch.device) -> bool:
+    """Whether a surface lies on a device."""
+    return isinstance(surface, DeviceSurface) and surface.planes[0].device == device
+
+
 def _planes(surface: Surface) -> tuple[UInt8, ...]:
     if isinstance(surface, DeviceSurface):  # on another device
+        if surface.ready is not None:
+            surface.ready.synchronize()
         return tuple(plane.cpu().numpy() for plane in surface.planes)
     if surface.format == "rgb24":
         return _of_rgb(surface)

@@ -79,7 +79,7 @@ class Rows(NamedTuple):
         """Those of values [B, ...]; all of them without a copy."""
         if len(self.rows) == self.of:
             return values
-        return values.index_select(0, _index(self.rows, values.device))
+        return torch.cat([values[row : row + 1] for row in self.rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,7 +179,7 @@ class BoxesWithMaps:
             spots = _spots(logits, self._beside, beside.placements)
         else:
             spots = [_spot_of(frame) for frame in frames]
-        frame_transforms = _transforms(tuple(spot.transform for spot in spots), kept.boxes.device)
+        frame_transforms = torch.stack([_uploaded(spot.transform, kept.boxes.device) for spot in spots])  # [B, 4]
         placed = (kept.boxes - frame_transforms[:, None, 2:].repeat(1, 1, 2)) / frame_transforms[:, None, :2].repeat(
             1, 1, 2
         )
@@ -249,13 +249,7 @@ def _cut(found: Detections, frame: Frame) -> Detections:
     return Detections.of(boxes, found.scores, found.labels)
 
 
-@lru_cache(maxsize=256)
-def _transforms(transforms: tuple[Transform, ...], device: torch.device) -> Tensor:
-    """float32 [B, 4], a row a frame: scale of x and y, offset of x and y."""
-    rows = [(t.scale_x, t.scale_y, t.offset_x, t.offset_y) for t in transforms]
-    return torch.tensor(rows, dtype=torch.float32, device=device).view(len(rows), 4)
-
-
-@lru_cache(maxsize=256)
-def _index(rows: tuple[int, ...], device: torch.device) -> Tensor:
-    return torch.tensor(rows, dtype=torch.int64, device=device)
+@lru_cache(maxsize=1024)
+def _uploaded(t: Transform, device: torch.device) -> Tensor:
+    """float32 [4]: scale of x and y, offset of x and y; uploaded once, as an upload waits for what the device does."""
+    return torch.tensor((t.scale_x, t.scale_y, t.offset_x, t.offset_y), dtype=torch.float32, device=device)
