@@ -14,6 +14,7 @@
     │   ├── SourceUnsupported       no video stream, a codec or size that is not taken
     │   └── NoDecodableFrames       opened, and gave no frame
     ├── ModelError                  a network: missing, unreadable, of an unknown layout, giving wrong shapes
+    ├── DecodeError             a packet that gave no picture
     ├── DeviceLost                  the device a network ran on failed for good: its process is replaced
     ├── WireError                   bytes that are not a message of ours, or exceed a limit
     ├── LinkError                   a link between workers that broke
@@ -91,6 +92,10 @@ class NoDecodableFrames(SourceError):  # noqa: N818
 
 class ModelError(EveryframeError):
     """A network is missing, unreadable, of an unknown layout, or gives outputs of the wrong shape."""
+
+
+class DecodeError(EveryframeError):
+    """A packet gave no picture."""
 
 
 class DeviceLost(EveryframeError):  # noqa: N818

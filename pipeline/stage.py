@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from pipeline.errors import SinkError
-from pipeline.messages import Batch, Frame, FrameResult, Gap, SourceStatus, Surface
+from pipeline.messages import Batch, CodedPacket, Frame, FrameResult, Gap, SourceStatus, Surface
 
 Field = Literal["frames", "detections", "prototypes", "semantic", "panoptic", "tracks"]
 
@@ -142,6 +142,42 @@ class Metered(Protocol):
     @property
     def received_bytes(self) -> int:
         """Bytes of video since it was opened."""
+
+
+class Decoded(NamedTuple):
+    """A picture that came out of a decoder; on a device it holds until the decoder is given the next packet."""
+
+    surface: Surface
+    pts: int | None
+    is_damaged: bool  # the decoder had to guess parts of it, and says so
+
+
+class PacketDecoder(Protocol):
+    """Decodes one stream where it will be looked at. Used by one thread at a time."""
+
+    @property
+    def note(self) -> str:
+        """What decodes, for people."""
+
+    def decode(self, packet: CodedPacket) -> list[Decoded]:
+        """Pictures that are finished with this packet, in presentation order.
+
+        Raises:
+            DecodeError: when it gives none; the next packet may be tried.
+            DeviceLost: when the device failed for good.
+        """
+
+    def read_until(self, event: object) -> None:
+        """Pictures that were handed out are read until a CUDA event; they are not given up before it has passed."""
+
+    def flush(self) -> list[Decoded]:
+        """Some of the pictures that it holds back, until there are none; a key frame is to follow.
+
+        Raises `DecodeError`, `DeviceLost`.
+        """
+
+    def close(self) -> None:
+        """Release it. Calling it twice does no harm."""
 
 
 class Sink(Protocol):

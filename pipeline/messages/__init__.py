@@ -16,6 +16,7 @@ from pipeline.messages.blocks import BatchDetections, BatchTracks
 from pipeline.messages.detections import Detections, LabelMap, Prototypes, SemanticMap
 from pipeline.messages.frames import Clock, DeviceSurface, Frame, Matrix, PixelFormat, Range, Surface
 from pipeline.messages.geometry import Classes, Transform
+from pipeline.messages.packets import CodedPacket, StreamHeader
 from pipeline.messages.panoptic import PanopticMap, PanopticRuns, Segments
 from pipeline.messages.picture import Picture
 from pipeline.messages.polygons import Polygons
@@ -33,6 +34,7 @@ __all__ = [
     "BatchTracks",
     "Classes",
     "Clock",
+    "CodedPacket",
     "Detections",
     "DeviceSurface",
     "Float32",
@@ -58,6 +60,7 @@ __all__ = [
     "Segments",
     "SemanticMap",
     "SourceStatus",
+    "StreamHeader",
     "StructOfArrays",
     "Surface",
     "Timings",

@@ -25,7 +25,7 @@ from stages.decode.surface import SurfaceMaker
 _MOST_FRAMES_A_SECOND = 1000  # a declared rate above is a time base in disguise
 
 # Live streams of these carry no time; FFmpeg numbers their frames at 25 a second, whatever the camera does.
-_UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg"})
+UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg"})
 
 
 class VideoReader:
@@ -56,7 +56,7 @@ class VideoReader:
         self._surface = SurfaceMaker(codec=self._codec.name)
         self._packets = iter(self._container.demux(self._stream))
         self._count = _Count(declared=declared_packets(opened))
-        self._timed = not (self._live and self._container.format.name in _UNTIMED_FORMATS)
+        self._timed = not (self._live and self._container.format.name in UNTIMED_FORMATS)
         self._closed = False
         self._info = stream_info(self._stream, live=self._live)
         self._picture_size: tuple[int, int] | None = None  # as coded, before any rotation

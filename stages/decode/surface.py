@@ -64,8 +64,12 @@ class SurfaceMaker:
 
 def matrix_of(picture: VideoFrame) -> Matrix:
     """The matrix the stream names; where it names none, BT.601 in standard definition, else BT.709, as mpv does."""
-    default: Matrix = "bt601" if picture.width < _SD_WIDTH and picture.height <= _SD_HEIGHT else "bt709"
-    return _MATRIX.get(picture.colorspace, default)
+    return _MATRIX.get(picture.colorspace, default_matrix(picture.width, picture.height))
+
+
+def default_matrix(width: int, height: int) -> Matrix:
+    """The matrix of a stream that names none."""
+    return "bt601" if width < _SD_WIDTH and height <= _SD_HEIGHT else "bt709"
 
 
 def range_of(picture: VideoFrame, *, gray: Range = "full") -> Range:

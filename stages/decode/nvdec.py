@@ -1,0 +1,198 @@
+"""Decodes packets on NVIDIA's decoder; pictures stay in the GPU's memory.
+
+PyNvVideoCodec is imported here alone, because it fails on import where the driver's encode library is missing. The
+driver spreads sessions over a chip's engines by itself (seven on Hopper), so there is nothing to choose. In low-latency
+mode a picture comes out with the packet that completes it, which the packet must say; streams whose pictures are
+reordered are decoded as they come, a few pictures late.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import torch
+from torch.utils.dlpack import from_dlpack
+
+from pipeline.errors import DecodeError, DeviceLost
+from pipeline.messages import CodedPacket, DeviceSurface, StreamHeader
+from pipeline.stage import Decoded
+from stages.models.letterbox import nv12_planes
+
+CODECS = {  # FFmpeg's name: NVIDIA's
+    "h264": "H264",
+    "hevc": "HEVC",
+    "mpeg1video": "MPEG1",
+    "mpeg2video": "MPEG2",
+    "mpeg4": "MPEG4",
+    "vc1": "VC1",
+    "mjpeg": "JPEG",
+    "vp8": "VP8",
+    "vp9": "VP9",
+    "av1": "AV1",
+}
+_NUMBERED = 1 << 20  # pictures whose time stamps are remembered; more are never inside a decoder
+_LOST = ("CUDA_ERROR_ILLEGAL", "CUDA_ERROR_LAUNCH", "CUDA_ERROR_DEINITIALIZED", "CUDA_ERROR_ECC", "CUDA_ERROR_UNKNOWN")
+
+
+class NvdecDecoder:
+    """One session of NVIDIA's decoder, with a CUDA stream of its own."""
+
+    def __init__(self, header: StreamHeader, *, device: str, max_pixels: int, library: Any = None) -> None:
+        """`library`: in place of PyNvVideoCodec. Raises `DecodeError` where it cannot decode the stream."""
+        self._nvc = _library() if library is None else library
+        self._header, self._device, self._max_pixels = header, torch.device(device), max_pixels
+        if header.codec not in CODECS:
+            raise DecodeError(f"NVDEC has no decoder for {header.codec}; {', '.join(CODECS)} are known")
+        self._stream: Any = None
+        if self._device.type == "cuda":
+            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        self._stamps: dict[int, int | None] = {}
+        self._number = 0
+        self._read: list[Any] = []
+        self._prefix = header.extradata
+        self._session: Any = None
+        self._open()
+
+    @property
+    def note(self) -> str:
+        """What decodes."""
+        return f"{self._header.codec} on NVDEC of {self._device}"
+
+    def decode(self, packet: CodedPacket) -> list[Decoded]:
+        """Pictures that are finished with this packet. Raises `DecodeError`, `DeviceLost`."""
+        self._give_up_pictures()
+        data = self._prefix + packet.data
+        try:
+            pictures = self._session.Decode(self._packet(data, packet))
+        except Exception as exc:
+            self._failed(exc)
+            if not packet.is_key:
+                raise DecodeError(f"{self._header.codec} on NVDEC: {exc}") from exc
+            pictures = self._anew(data, packet)
+        self._prefix = b""
+        return [self._decoded(picture) for picture in pictures]
+
+    def read_until(self, event: Any) -> None:
+        """Pictures that were handed out are read until `event`."""
+        self._read.append(event)
+
+    def flush(self) -> list[Decoded]:
+        """Some of the pictures that it holds back, until there are none. Raises `DecodeError`, `DeviceLost`."""
+        self._give_up_pictures()
+        self._prefix = self._header.extradata
+        try:
+            return [self._decoded(picture) for picture in self._session.Decode(self._nvc.PacketData())]
+        except DecodeError:
+            raise
+        except Exception as exc:
+            self._failed(exc)
+            raise DecodeError(f"{self._header.codec} on NVDEC: {exc}") from exc
+
+    def close(self) -> None:
+        """End the session, when nobody reads its pictures any more."""
+        if self._session is not None:
+            self._give_up_pictures()
+            self._session = None
+
+    def _open(self) -> None:
+        nvc = self._nvc
+        kinds = nvc.DisplayDecodeLatencyType
+        try:
+            self._session = nvc.CreateDecoder(
+                gpuid=self._device.index or 0,
+                codec=getattr(nvc.cudaVideoCodec, CODECS[self._header.codec]),
+                cudacontext=0,
+                cudastream=0 if self._stream is None else self._stream.cuda_stream,
+                usedevicememory=True,
+                outputColorType=nvc.OutputColorType.NATIVE,
+                latency=kinds.NATIVE if self._header.reorders else kinds.LOW,
+            )
+        except Exception as exc:
+            self._failed(exc)
+            raise DecodeError(f"NVDEC of {self._device} cannot decode {self._header.codec}: {exc}") from exc
+
+    def _anew(self, data: bytes, packet: CodedPacket) -> list[Any]:
+        """What a fresh session makes of a key frame: larger pictures than a session began with need a new one."""
+        self._session = None
+        self._stamps.clear()
+        self._open()
+        try:
+            pictures: list[Any] = self._session.Decode(self._packet(data, packet))
+        except Exception as exc:
+            self._failed(exc)
+            raise DecodeError(f"{self._header.codec} on NVDEC: {exc}") from exc
+        return pictures
+
+    def _packet(self, data: bytes, packet: CodedPacket) -> Any:
+        """The packet as the library takes it, by the address of bytes that must outlive the call."""
+        self._held = ctypes.create_string_buffer(data, len(data))
+        given = self._nvc.PacketData()
+        given.bsl_data, given.bsl = ctypes.addressof(self._held), len(data)
+        self._number = (self._number + 1) % _NUMBERED
+        given.pts, given.key = self._number, int(packet.is_key)
+        self._stamps[self._number] = packet.pts
+        if not self._header.reorders:
+            given.decode_flag = self._nvc.VideoPacketFlag.ENDOFPICTURE
+        return given
+
+    def _decoded(self, picture: Any) -> Decoded:
+        layout = getattr(picture.format, "name", str(picture.format))
+        if layout != "NV12":
+            raise DecodeError(f"{self._header.codec} on NVDEC: its pictures are {layout}; only NV12 is read")
+        buffer = from_dlpack(picture)
+        if buffer.ndim == 3:
+            buffer = buffer[..., 0]
+        height, width = buffer.shape[0] * 2 // 3, buffer.shape[1]
+        if height * width > self._max_pixels:
+            raise DecodeError(f"{self._header.codec}: a picture of {width}x{height}; max_pixels is {self._max_pixels}")
+        planes = nv12_planes(buffer, width=width, height=height, luma_rows=height)
+        surface = DeviceSurface(
+            "nv12",
+            planes,
+            matrix=self._header.matrix,
+            range=self._header.range,
+            device=str(self._device),
+            ready=self._recorded(),
+        )
+        return Decoded(surface, self._stamp_of(int(picture.getPTS())), is_damaged=False)
+
+    def _stamp_of(self, number: int) -> int | None:
+        """The time stamp of the packet that a picture came from; those of packets that gave none are forgotten."""
+        stamp = self._stamps.pop(number, None)
+        if not self._header.reorders:
+            for older in [held for held in self._stamps if held < number]:
+                del self._stamps[older]
+        elif len(self._stamps) > 1000:
+            del self._stamps[next(iter(self._stamps))]
+        return stamp
+
+    def _recorded(self) -> Any:
+        """The event after which what the session has queued is done; None on a CPU."""
+        if self._stream is None:
+            return None
+        event: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record(self._stream)
+        return event
+
+    def _give_up_pictures(self) -> None:
+        for event in self._read:
+            event.synchronize()
+        self._read.clear()
+
+    def _failed(self, error: Exception) -> None:
+        """Raises `DeviceLost` for what CUDA does not recover from."""
+        if any(sign in str(error) for sign in _LOST):
+            raise DeviceLost(f"NVDEC of {self._device}: {error}; the process must end") from error
+
+
+def _library() -> Any:
+    """PyNvVideoCodec. Raises `DecodeError` where it cannot be used."""
+    try:
+        import PyNvVideoCodec
+    except ImportError as exc:
+        raise DecodeError("NVDEC: the package pynvvideocodec is missing; pip install pynvvideocodec") from exc
+    except Exception as exc:
+        lines = str(exc).strip().splitlines() or [type(exc).__name__]
+        raise DecodeError(f"NVDEC cannot be used: {lines[0]}") from exc
+    return PyNvVideoCodec
