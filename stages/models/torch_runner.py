@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from stages.models.backend import Normalisation
+from stages.models.constants import MadeOnce
 
 Execution = Literal["auto", "eager", "compile", "graph"]
 Outputs = dict[str, Tensor]
@@ -72,24 +74,34 @@ def _captured(module: nn.Module, example: Tensor) -> Runner:
     Pictures that lie there already are not copied once more.
     """
     stream = torch.cuda.current_stream(example.device)
-    held = example
+    constants = MadeOnce()
     for _ in range(WARM_UPS):
-        module(held)
+        with constants:
+            module(example)
     stream.synchronize()
     graph = torch.cuda.CUDAGraph()
     try:
         # thread_local: other threads (decoders, the other network) may go on using CUDA meanwhile.
-        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-            outputs: Outputs = module(held)
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"), constants:
+            outputs: Outputs = module(example)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as exc:  # a copy from the host, a wait: what worked just now is not allowed in a capture
         raise NotCapturable(str(exc).splitlines()[0]) from exc
+    return _Captured(graph, example, outputs, constants)
 
-    def replay(pictures: Tensor) -> Outputs:
-        if pictures.data_ptr() != held.data_ptr():
-            held.copy_(pictures, non_blocking=True)
-        graph.replay()
-        return outputs
 
-    return replay
+@dataclass(frozen=True, slots=True, eq=False)
+class _Captured:
+    """A CUDA graph, and what it reads and writes in each replay: all of it must stay where it is."""
+
+    graph: torch.cuda.CUDAGraph
+    held: Tensor
+    outputs: Outputs
+    constants: MadeOnce
+
+    def __call__(self, pictures: Tensor) -> Outputs:
+        if pictures.data_ptr() != self.held.data_ptr():
+            self.held.copy_(pictures, non_blocking=True)
+        self.graph.replay()
+        return self.outputs

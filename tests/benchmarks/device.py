@@ -12,19 +12,26 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pipeline.messages import Classes, Detections, Transform
+from pipeline.config import DetectorConfig, SegmenterConfig, SuppressConfig
+from pipeline.messages import Batch, Classes, Detections, Surface, Transform
+from stages.detect.zoo import detect_with
 from stages.models.backend import Normalisation
 from stages.models.letterbox import letterbox
 from stages.models.preprocess import InputSpec, colour_matrix
-from stages.segment import batched
+from stages.segment import PanopticMerge, batched
 from stages.segment.merge import merge_instances
 from stages.segment.run_lengths import runs_of
-from stages.suppress import suppress
+from stages.segment.zoo import segment_with
+from stages.suppress import Suppress, suppress
 from stages.suppress.batched import suppress_batch
+from stages.together import Together
+from stages.zoo_on_device import zoo_on_device
 from tests.benchmarks.softnms import FRAMES, OPTIONS, scene
 from tests.benchmarks.streets import street
 from tests.benchmarks.table import Row
 from tests.benchmarks.timing import Device, fastest_ms, main, replayed, row
+from tests.stages.cells import Brightness, Cells, machine, network, through
+from tests.stages.cells import frame as frame_of
 
 IMAGENET = Normalisation(mean=(123.675, 116.28, 103.53), deviation=(58.395, 57.12, 57.375))
 SPEC = InputSpec(width=640, height=640, colours="rgb", fit="corner", normalise=IMAGENET)
@@ -169,9 +176,48 @@ def runs(device: Device) -> Row:
     return row("run lengths of 1080p maps, against those of the copied map", *times, unit="ms/frame")
 
 
+def paths(device: Device) -> Row:
+    """Decoded frames to boxes and panoptic maps around networks that cost little: the path taken, against the other."""
+    batch = Batch(tuple(frame_of(seq, decoded(seq)) for seq in range(4)))
+    there = machine(torch.device("cuda:0" if device == "cuda" else "cpu"))
+    config = DetectorConfig(model="torchvision:cells", score_threshold=0.3, threads=1)
+    beside = SegmenterConfig(model="torchvision:brightness", threads=1)
+    levels, options = ("dark", "middling", "bright"), SuppressConfig()
+    whole, classes = zoo_on_device(
+        network(Cells(), "corner", names=("a", "b")),
+        config,
+        there,
+        suppress=options,
+        beside=network(Brightness(), "corner", names=levels, gives="semantic"),
+        segmenter=beside,
+    )
+    found = network(Cells(), "corner", names=("a", "b"))
+    semantic = segment_with(network(Brightness(), "corner", names=levels, gives="semantic"), beside, there)
+    labels = list(range(2, 5))
+    apart: list[Any] = [
+        Together([detect_with(found, config, there), semantic]),
+        Suppress(options),
+        PanopticMerge(classes=classes, semantic_labels=labels, rule="boxes"),
+    ]
+    works = [lambda: whole(batch), lambda: through(apart, batch.frames)]
+    ours, theirs = works if device == "cuda" else works[::-1]
+    times = [fastest_ms(work, device=device, rounds=10) / len(batch) for work in (ours, theirs)]
+    names = ("on the host", "on the device")
+    taken, other = names[::-1] if device == "cuda" else names
+    return row(f"1080p frames to boxes and maps {taken}, against {other}", *times, unit="ms/frame")
+
+
+def decoded(seed: int) -> Surface:
+    """A 1080p surface as a CPU decodes it."""
+    random = np.random.default_rng(seed)
+    luma = random.integers(16, 235, (68, 120), dtype=np.uint8).repeat(16, 0).repeat(16, 1)[:1080]
+    chroma = [random.integers(16, 240, (540, 960), dtype=np.uint8) for _ in range(2)]
+    return Surface("yuv420p", (luma, *chroma), matrix="bt709")
+
+
 def run(device: Device = "cpu") -> list[Row]:
     """All rows; surfaces and maps that are on the host already have benchmarks of their own (preprocess, idmap)."""
-    parts = (soft_nms, merge) + ((preprocess, runs) if device == "cuda" else ())
+    parts = (soft_nms, merge, paths) + ((preprocess, runs) if device == "cuda" else ())
     return [part(device) for part in parts]
 
 

@@ -143,6 +143,7 @@ def transformers_segmenter(
             module=QueriesAsSemantic(model.module),
             picture=model.picture,
             names=model.names,
+            static=model.static,
             usual_precision=model.usual_precision,
             gives="semantic",
         )
@@ -165,6 +166,8 @@ def _panoptic(
     from stages.models.zoo.things import things_first
 
     network, version = load_network(folder, PANOPTIC[folder.kind], sha256=sha256)
+    if folder.kind == "eomt":
+        _keep_on_the_host(network, "attn_mask_probs")  # it decides in each layer whether to mask
     names = _named(folder, class_names)
     order = things_first(names)
     return TorchModel(
@@ -173,11 +176,20 @@ def _panoptic(
         module=Queries(network, (*order, len(names)), _task(folder) if folder.kind == "oneformer" else None),
         picture=picture_of(folder, fit="corner", normalised=True, usual=MASK_SIZE, size=size),
         names=tuple(names[i] for i in order),
+        static=folder.kind != "oneformer",  # it looks up which masks are empty
         # Activations of large vision transformers leave the range of fp16; OneFormer's task is told in numbers that
         # neither holds.
         usual_precision="f32" if folder.kind == "oneformer" else "bf16",
         gives="panoptic",
     )
+
+
+def _keep_on_the_host(network: nn.Module, name: str) -> None:
+    """Numbers of a network as such, where it asks the device for them in each pass; another version may not."""
+    values = dict(network.named_buffers(recurse=False)).get(name)
+    if values is not None:
+        delattr(network, name)
+        setattr(network, name, values.tolist())
 
 
 def _task(folder: Folder) -> Tensor:
