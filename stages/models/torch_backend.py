@@ -140,6 +140,8 @@ class TorchNetwork:
         how = self._execution(execution)
         with translated(self.name):
             prepared.to(self._device.name)
+            if self._device.is_cuda:
+                torch.cuda.synchronize(self._device.name)  # it runs on a stream that would not wait for its weights
         return Buckets(
             prepared,
             name=self.name,
@@ -285,14 +287,14 @@ class TorchBackend:
     def _launch(self, slot: Slot, inputs: Pictures) -> bool:
         """Queue a batch; False where the device has too little memory for one so large."""
         bucket = self._buckets.size(len(inputs))
-        with self._launching, torch.inference_mode(), translated(self._name):
-            try:
-                with torch.cuda.stream(self._stream) if self._stream else nullcontext():
-                    uploaded = slot.upload(np.ascontiguousarray(inputs), bucket)
-                    slot.download(self._buckets.runner(bucket, uploaded)(uploaded), len(inputs))
-            except torch.OutOfMemoryError as exc:
-                self._buckets.give_up(bucket, exc)
-                return False
+        on_stream = torch.cuda.stream(self._stream) if self._stream else nullcontext()
+        try:
+            with self._launching, torch.inference_mode(), translated(self._name), on_stream:
+                uploaded = slot.upload(np.ascontiguousarray(inputs), bucket)
+                slot.download(self._buckets.runner(bucket, uploaded)(uploaded), len(inputs))
+        except torch.OutOfMemoryError as exc:
+            self._buckets.give_up(bucket, exc)
+            return False
         return True
 
     def _blank(self, count: int) -> Pictures:

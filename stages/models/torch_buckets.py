@@ -11,7 +11,14 @@ from torch import Tensor
 
 from pipeline.errors import DeviceLost, ModelError
 from stages.models.buckets import bucket_for, buckets_up_to
-from stages.models.torch_runner import Execution, NotCapturable, Prepared, Runner, make_runner
+from stages.models.torch_runner import (
+    Execution,
+    NotCapturable,
+    Prepared,
+    Runner,
+    is_short_of_memory,
+    make_runner,
+)
 
 _STICKY = ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "device-side assert")
 
@@ -117,12 +124,14 @@ class Buckets:
 
 @contextmanager
 def translated(name: str) -> Iterator[None]:
-    """torch's errors as ours; running out of memory passes, for who can take less."""
+    """torch's errors as ours; running out of memory is `torch.OutOfMemoryError`, for who can take less."""
     try:
         yield
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as exc:
+        if is_short_of_memory(exc):
+            raise torch.OutOfMemoryError(str(exc)) from exc
         lines = str(exc).splitlines()
         told = f"{name}: the network failed: {lines[0] if lines else type(exc).__name__}"
         if any(sign in str(exc) for sign in _STICKY):

@@ -15,6 +15,7 @@ from stages.models.constants import MadeOnce
 Execution = Literal["auto", "eager", "compile", "graph"]
 Outputs = dict[str, Tensor]
 Runner = Callable[[Tensor], Outputs]  # runs a bucket; the next call may overwrite what it returned
+_SHORT = ("out of memory", "ALLOC_FAILED")  # as CUDA, cuDNN and cuBLAS word it where torch's allocator did not
 WARM_UPS = 3  # passes before a capture, so that libraries have chosen their algorithms and allocated what they keep
 COMPILED_SHAPES = 64  # a process may hold: buckets of every network, as their shared wrapper counts together
 
@@ -60,6 +61,11 @@ def make_runner(module: nn.Module, execution: Execution, example: Tensor, *, com
     return _captured(module, example) if execution == "graph" else module
 
 
+def is_short_of_memory(error: RuntimeError) -> bool:
+    """Whether a device merely has too little memory, which it recovers from."""
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in _SHORT)
+
+
 def _compiled(module: nn.Module, compiler: str) -> Runner:
     import torch._dynamo as dynamo
 
@@ -84,9 +90,9 @@ def _captured(module: nn.Module, example: Tensor) -> Runner:
         # thread_local: other threads (decoders, the other network) may go on using CUDA meanwhile.
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"), constants:
             outputs: Outputs = module(example)
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as exc:  # a copy from the host, a wait: what worked just now is not allowed in a capture
+        if is_short_of_memory(exc):
+            raise
         raise NotCapturable(str(exc).splitlines()[0]) from exc
     return _Captured(graph, example, outputs, constants)
 

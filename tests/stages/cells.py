@@ -128,6 +128,8 @@ def on(device: torch.device, frames: Sequence[Frame]) -> tuple[Frame, ...]:
             device=str(device),
         )
         moved.append(frame(one.seq, surface))
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # `ready` is None: they hold their pictures already
     return tuple(moved)
 
 

@@ -24,16 +24,26 @@ CPU = Device("cpu", "for a test")
 LEVELS = Normalisation(mean=(10.0, 20.0, 30.0), deviation=(2.0, 4.0, 5.0))
 
 
+SHORTAGES = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+)
+
+
 class Means(nn.Module):
     """The mean [N, 3] of each channel after a convolution that changes nothing, and the picture's sum [N, 1]."""
 
-    def __init__(self, most: int = 1 << 30, failure: Exception | None = None) -> None:
+    def __init__(
+        self, most: int = 1 << 30, failure: Exception | None = None, shortage: RuntimeError = SHORTAGES[0]
+    ) -> None:
         super().__init__()
         self.same = nn.Conv2d(3, 3, 1, bias=False)
         with torch.no_grad():
             self.same.weight.copy_(torch.eye(3).view(3, 3, 1, 1))
         self.most = most
         self.failure = failure
+        self.shortage = shortage
         self.batches: list[int] = []
         self.layouts: list[bool] = []
 
@@ -43,7 +53,7 @@ class Means(nn.Module):
         if self.failure is not None and len(self.batches) > 1:  # the first is the look at the outputs' shapes
             raise self.failure
         if len(pictures) > self.most:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+            raise self.shortage
         means = self.same(pictures).mean(dim=(2, 3))
         return {"means": means, "sum": means.sum(dim=1, keepdim=True)}
 
@@ -159,6 +169,15 @@ def test_out_of_memory_halves_the_batch_for_good_and_says_so() -> None:
     module.batches.clear()
     network(given)
     assert module.batches == [2, 2, 2, 1]
+    network.close()
+
+
+@pytest.mark.parametrize("shortage", SHORTAGES, ids=["allocator", "driver", "library"])
+def test_memory_may_lack_outside_of_torchs_allocator(shortage: RuntimeError) -> None:
+    network = backend(Means(most=2, shortage=shortage), largest=4)
+    given = pictures(4)
+    np.testing.assert_allclose(network(given)["means"], expected(given), atol=1e-4)
+    assert network.largest == 2
     network.close()
 
 
