@@ -12,7 +12,8 @@ import torch
 
 from pipeline.config import DetectorConfig, SegmenterConfig, SuppressConfig
 from pipeline.errors import DeviceLost
-from pipeline.messages import Batch, DeviceSurface, Surface
+from pipeline.messages import Batch, DeviceSurface, Frame, Surface
+from stages.models.torch_buckets import Buckets
 from stages.models.torch_slots import Slot
 from stages.on_device import OnDevice
 from stages.zoo_on_device import zoo_on_device
@@ -102,6 +103,57 @@ def test_each_size_of_either_network_is_made_ready(monkeypatch: pytest.MonkeyPat
     stage.warm_up(told.append)
     assert sorted(set(ready)) == [1, 2, 4]
     assert [text.partition(" ready")[0] for text in told] == [f"cells+brightness: batches of {n}" for n in (1, 2, 4)]
+
+
+def test_a_batch_smaller_than_its_bucket_is_the_same_beside_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, plain = stage_of(execution="compile", beside="compile"), stage_of()
+    shown: list[tuple[int, torch.Tensor]] = []
+    for network_ in stage._networks:
+        buckets = network_._buckets
+
+        def runner(size: int, pictures: torch.Tensor, buckets: Buckets = buckets) -> Any:
+            shown.append((size, pictures))
+            return buckets._module
+
+        monkeypatch.setattr(buckets, "runner", runner)
+    for _ in range(2):  # the first may lack room for its runs, and be read twice
+        shown.clear()
+        through([stage], clip())
+    before = [pictures.clone() for _, pictures in shown]
+    shown.clear()
+    given, wanted = (through([one], clip()[1:]) for one in (stage, plain))
+    assert [size for size, _ in shown] == [4, 4]
+    for (_, pictures), earlier in zip(shown, before, strict=True):
+        assert torch.equal(pictures[3], earlier[3]), "the row that is not needed was written"
+        assert not torch.equal(pictures[2], earlier[2])
+        assert pictures.is_contiguous(memory_format=torch.channels_last)
+    for i in range(3):
+        np.testing.assert_array_equal(detections(given)[i].boxes, detections(wanted)[i].boxes)
+        np.testing.assert_array_equal(maps(given)[i].ids, maps(wanted)[i].ids)
+
+
+def test_a_frame_in_which_nothing_is_found_has_no_boxes_and_a_map_of_what_is_left() -> None:
+    def black(seq: int, width: int, height: int) -> Frame:
+        half = ((height + 1) // 2, (width + 1) // 2)
+        planes = (np.zeros((height, width), np.uint8), *(np.full(half, 128, np.uint8) for _ in range(2)))
+        return frame(seq, Surface("yuv420p", planes, range="full"))
+
+    found = through([stage_of()], (black(0, 64, 48), clip()[1], black(2, 33, 201)))
+    assert [len(one) > 0 for one in detections(found)] == [False, True, False]
+    for i in (0, 2):
+        table = maps(found)[i].segments
+        assert (table.labels.tolist(), table.is_thing.tolist()) == ([2], [False]), "dark, all of it"
+        assert (maps(found)[i].ids == 1).all()
+
+
+def detections(batch: Batch) -> Any:
+    assert batch.detections is not None
+    return batch.detections
+
+
+def maps(batch: Batch) -> Any:
+    assert batch.panoptic is not None
+    return batch.panoptic
 
 
 def limited(stage: OnDevice, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
