@@ -23,7 +23,6 @@ from pipeline.config import (
     parse,
 )
 from pipeline.config.events import check_services, secret_of
-from pipeline.config.gpus import gpu_names
 from pipeline.errors import ConfigError
 from pipeline.messages import Classes, FrameResult, Gap, ModelInfo, RunStatistics, UInt8
 from pipeline.messages.findings import Findings
@@ -93,10 +92,16 @@ def check_networks(config: PipelineConfig) -> None:
             "segmenter: detector and segmenter must both be ONNX files or both torch's (torchvision:, transformers:): "
             "two runtimes in one process slow each other down"
         )
-    if not of_torch[0] and config.device not in ("auto", "cpu"):
+    if not of_torch[0] and config.device not in ("auto", "cpu") and not config.onnx_may_use_gpu:
         raise ConfigError(
-            f"device: {config.device!r} is for torchvision: and transformers: models; {detector.model} runs on the CPU"
+            f"device: {config.device!r} is not for {detector.model} by {_runtime_of(config)}, which runs on the CPU; "
+            "with backend onnxruntime it can (pip install onnxruntime-gpu)"
         )
+
+
+def _runtime_of(config: PipelineConfig) -> str:
+    networks = (config.detector_config, config.segmenter_config)
+    return next((n.backend for n in networks if n is not None and n.backend == "openvino"), "OpenVINO")
 
 
 class _Built(NamedTuple):
@@ -111,22 +116,23 @@ class _Built(NamedTuple):
 def _onnx_stages(config: PipelineConfig, lanes: int) -> _Built:
     """ONNX networks, and the embedded one."""
     from stages.detect import build_detector
+    from stages.models.onnx_placement import place
     from stages.segment import PanopticMerge, build_segmenter, join_classes
     from stages.suppress import Suppress
 
-    detector = build_detector(config.detector_config, lanes=lanes)
+    placed = place(config.device, may_use_gpu=config.onnx_may_use_gpu, largest=config.frames_a_batch)
+    detector = build_detector(config.detector_config, lanes=lanes, placed=placed)
     stages: list[Stage] = [detector, Suppress(config.suppress)]
-    classes, notes = detector.classes, [detector.note]
+    classes, notes = detector.classes, [*([placed.note] if placed.note else []), detector.note]
     if config.segmenter_config is not None:
-        segmenter = build_segmenter(config.segmenter_config, lanes=lanes)
+        segmenter = build_segmenter(config.segmenter_config, lanes=lanes, placed=placed)
         classes, labels = join_classes(detector.classes.things, segmenter.class_names)
         stages += [segmenter, PanopticMerge(classes=classes, semantic_labels=labels, rule="boxes")]
         notes.append(segmenter.note)
     elif "semantic" in detector.adds:
         channels = list(range(len(classes.names)))
         stages.append(PanopticMerge(classes=classes, semantic_labels=channels, rule="instances"))
-    if config.device == "auto" and (names := gpu_names()):
-        notes.append(f"device auto: the CPU; {names[0]} is for torchvision: and transformers: models")
+    notes += placed.told
     return _Built(stages, classes, detector.model, notes)
 
 

@@ -1,8 +1,9 @@
-"""Which NVIDIA GPUs this machine has, told from the files of their driver: nothing is loaded, and none is woken."""
+"""Which NVIDIA GPUs this machine has and what could use them, told from files: nothing is loaded, and none is woken."""
 
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 _DRIVER = Path("/proc/driver/nvidia/gpus")
@@ -19,6 +20,14 @@ def gpu_names(driver: Path = _DRIVER, devices: Path = _DEVICES) -> list[str]:
 def has_gpu() -> bool:
     """Whether there is one, as far as its driver's files tell; asked once a process."""
     return bool(gpu_names())
+
+
+@cache
+def onnxruntime_has_cuda() -> bool:
+    """Whether the ONNX Runtime that is installed is a build for CUDA, told from its files; asked once a process."""
+    spec = find_spec("onnxruntime")
+    folders = (spec.submodule_search_locations or []) if spec is not None else []
+    return any((Path(folder) / "capi" / "libonnxruntime_providers_cuda.so").exists() for folder in folders)
 
 
 def _model(path: Path) -> str:

@@ -34,6 +34,10 @@ Precision = Annotated[
     Literal["auto", "f32", "bf16", "fp16"],
     Meta(description="Arithmetic; auto: bf16 where a CPU has it, on a GPU as the model needs."),
 ]
+Provider = Annotated[
+    Literal["auto", "cuda", "tensorrt"],
+    Meta(description="For an ONNX file on a GPU; auto: cuda. tensorrt builds an engine, for minutes, and keeps it."),
+]
 Fraction01 = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
@@ -63,8 +67,10 @@ class DetectorConfig(Settings, frozen=True, kw_only=True):
         Meta(description="Output layout of an ONNX detector; auto: read from the graph."),
     ] = "auto"
     backend: Annotated[
-        Literal["auto", "openvino", "onnxruntime"], Meta(description="What runs the network; auto: OpenVINO.")
+        Literal["auto", "openvino", "onnxruntime"],
+        Meta(description="What runs an ONNX network; auto: OpenVINO, and on a GPU onnxruntime."),
     ] = "auto"
+    provider: Provider = "auto"
     precision: Precision = "auto"
     threads: Annotated[int, Meta(ge=0, le=256, description="Inference threads; 0: all cores.")] = 0
     requests: Annotated[
@@ -93,6 +99,7 @@ class SegmenterConfig(Settings, frozen=True, kw_only=True):
     execution: Execution = "auto"
     layout: Annotated[Literal["auto", "semantic", "twinlite"], Meta(description="auto: read from the graph.")] = "auto"
     backend: Annotated[Literal["auto", "openvino", "onnxruntime"], Meta(description="What runs the network.")] = "auto"
+    provider: Provider = "auto"
     precision: Precision = "auto"
     threads: Annotated[int, Meta(ge=0, le=256, description="Inference threads; 0: all cores.")] = 0
     class_names: Annotated[

@@ -16,8 +16,15 @@ from pipeline.bind import check_api
 from pipeline.config.description import describe as describe_settings
 from pipeline.config.events import MqttConfig, WebhookConfig, check_events
 from pipeline.config.exports import ExportConfig
-from pipeline.config.gpus import has_gpu
-from pipeline.config.models import DetectorConfig, SegmenterConfig, SuppressConfig, TrackerConfig, is_torch
+from pipeline.config.gpus import has_gpu, onnxruntime_has_cuda
+from pipeline.config.models import (
+    EMBEDDED_MODEL,
+    DetectorConfig,
+    SegmenterConfig,
+    SuppressConfig,
+    TrackerConfig,
+    is_torch,
+)
 from pipeline.config.redis import RedisConfig, check_redis
 from pipeline.config.settings import Settings
 from pipeline.config.sources import SourceConfig, check_source, named_sources
@@ -150,7 +157,7 @@ class PipelineConfig(Settings, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$",
-            description="What torch models run on: auto (a GPU where there is one), cpu, cuda or cuda:N.",
+            description="What models run on: auto (a GPU where there is one and the model can), cpu, cuda or cuda:N.",
         ),
     ] = "auto"
     offline: Annotated[
@@ -201,7 +208,17 @@ class PipelineConfig(Settings, frozen=True, kw_only=True):
     @property
     def expects_gpu(self) -> bool:
         """Whether the networks will run on a GPU, as far as can be told without loading torch."""
-        return self.device != "cpu" and is_torch(self.detector_config.model) and has_gpu()
+        if self.device == "cpu" or not has_gpu():
+            return False
+        return is_torch(self.detector_config.model) or (self.onnx_may_use_gpu and onnxruntime_has_cuda())
+
+    @property
+    def onnx_may_use_gpu(self) -> bool:
+        """Whether ONNX networks, if these are, may run on a GPU: the embedded one and OpenVINO's stay on the CPU."""
+        networks = [n for n in (self.detector_config, self.segmenter_config) if n is not None]
+        if any(network.backend == "openvino" for network in networks):
+            return False
+        return self.detector_config.model != EMBEDDED_MODEL or self.detector_config.backend == "onnxruntime"
 
     @property
     def detector_config(self) -> DetectorConfig:

@@ -16,8 +16,9 @@ from pipeline.messages import Classes, ModelInfo
 from stages.detect.coco import COCO_CLASSES
 from stages.detect.detect import Detect
 from stages.detect.layouts import recognise
-from stages.models.backend import Backend, checksum, open_network
+from stages.models.backend import Backend, checksum
 from stages.models.network_stage import Outputs
+from stages.models.onnx_placement import Placed
 from stages.models.preprocess import InputSpec
 
 WEIGHTS = Path(__file__).parent.parent / "models" / "weights"
@@ -39,12 +40,13 @@ class _CardFile(msgspec.Struct, frozen=True):
     sha256: str
 
 
-def build_detector(config: DetectorConfig, *, lanes: int = 1) -> Detect:
+def build_detector(config: DetectorConfig, *, lanes: int = 1, placed: Placed | None = None) -> Detect:
     """The detection stage for a model, loaded and tried on a grey picture.
 
     Args:
         config: which model, and how it runs.
         lanes: threads that will call the stage at the same time; with several, each has one inference thread.
+        placed: where it runs; None is the CPU.
 
     Raises:
         ModelError: when the model is missing, unreadable, damaged, of an unknown layout or fails on a picture.
@@ -52,7 +54,8 @@ def build_detector(config: DetectorConfig, *, lanes: int = 1) -> Detect:
     """
     embedded = config.model == EMBEDDED_MODEL
     path = WEIGHTS / f"{EMBEDDED_MODEL}.onnx" if embedded else Path(config.model)
-    network = open_network(path, kind=config.backend)
+    placed = placed or Placed()
+    network = placed.open(path, config.backend)
     version = checksum(path)
     card = read_card(path)
     if card is not None and card.sha256 != version:
@@ -65,9 +68,7 @@ def build_detector(config: DetectorConfig, *, lanes: int = 1) -> Detect:
     classes = class_names(count, config.class_names, card)
     kept = None if config.classes is None else chosen_labels(config.classes, classes.things)
     picture = layout.picture(network.signature)
-    backend = network.compile(
-        normalise=picture.normalise, precision=config.precision, threads=config.threads, lanes=lanes
-    )
+    backend = placed.compile(network, config, normalise=picture.normalise, lanes=lanes)
     threshold = layout.score_threshold if config.score_threshold is None else config.score_threshold
     return Detect(
         backend,

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from weakref import WeakSet
 
 import numpy.typing as npt
 
 from pipeline.errors import ModelError
-from pipeline.messages import Float32
+from pipeline.messages import Float32, Surface
+
+if TYPE_CHECKING:
+    from stages.models.preprocess import InputSpec, Placement
 
 Kind = Literal["openvino", "onnxruntime"]
 Precision = Literal["auto", "f32", "bf16", "fp16"]
@@ -136,6 +139,22 @@ class BatchBackend(Backend, Protocol):
 
     def complaints(self) -> list[str]:
         """What people should be told since the last call."""
+
+
+class LookedAt(Begun, Protocol):
+    """A batch of surfaces that a backend works on."""
+
+    @property
+    def placements(self) -> tuple[Placement, ...]:
+        """Where each source lies in the network's picture."""
+
+
+@runtime_checkable
+class SurfaceBackend(BatchBackend, Protocol):
+    """One that makes the pictures itself, where it runs."""
+
+    def look(self, surfaces: Sequence[Surface], spec: InputSpec) -> LookedAt:
+        """Begin with surfaces, wherever they are. Raises `ModelError`."""
 
 
 class Network(Protocol):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 
-from pipeline.messages import Batch, Float32, Frame
-from stages.models.backend import Backend, BatchBackend
+from pipeline.messages import Batch, DeviceSurface, Float32, Frame, Surface
+from stages.models.backend import Backend, BatchBackend, Begun, SurfaceBackend
 from stages.models.preprocess import InputSpec, Placement, Preprocessor
 
 Outputs = Sequence[Float32]  # of one picture, each [1, ...]
@@ -38,8 +38,14 @@ class NetworkStage(ABC):
             ModelError: here, or when what is returned is called.
         """
         assert isinstance(self._backend, BatchBackend)
-        pictures, placements = self._preprocess.stack([frame.surface for frame in batch.frames])
-        begun = self._backend.start(pictures)
+        surfaces = [frame.surface for frame in batch.frames]
+        begun: Begun
+        if isinstance(self._backend, SurfaceBackend):
+            begun = looked = self._backend.look(surfaces, self._preprocess.spec)
+            placements: Sequence[Placement] = looked.placements
+        else:
+            pictures, placements = self._preprocess.stack([on_host(surface) for surface in surfaces])
+            begun = self._backend.start(pictures)
 
         def finish(given: Batch) -> Batch:
             outputs = list(begun.result().values())
@@ -61,8 +67,18 @@ class NetworkStage(ABC):
         self._backend.close()
 
     def _one_by_one(self, frame: Frame) -> tuple[Outputs, Placement]:
-        picture, placement = self._preprocess(frame.surface)
+        picture, placement = self._preprocess(on_host(frame.surface))
         return list(self._backend.view(picture).values()), placement
+
+
+def on_host(surface: Surface) -> Surface:
+    """A surface that a network on the CPU can look at: copied off a device, where it was decoded there all the same."""
+    if not isinstance(surface, DeviceSurface):
+        return surface
+    if surface.ready is not None:
+        surface.ready.synchronize()
+    planes = tuple(plane.cpu().numpy() for plane in surface.planes)
+    return Surface(surface.format, planes, matrix=surface.matrix, range=surface.range)
 
 
 def part_of(outputs: Outputs, row: int) -> list[Float32]:

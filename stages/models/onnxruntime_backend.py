@@ -1,10 +1,13 @@
-"""Networks on ONNX Runtime's CPU provider: an optional second runtime (``pip install onnxruntime``)."""
+"""Networks on ONNX Runtime: an optional second runtime on the CPU, and the one for ONNX graphs on a GPU.
+
+``pip install onnxruntime``, or ``onnxruntime-gpu`` in its place.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,16 +15,22 @@ from pipeline.errors import ModelError
 from pipeline.messages import Float32
 from stages.models import backend as backends
 from stages.models.backend import DYNAMIC, Normalisation, Pictures, Port, Precision, Signature
+from stages.models.execution_providers import (
+    CPU,
+    TENSORRT,
+    Provider,
+    ProviderMissing,
+    choose_providers,
+    load_libraries,
+    runtime,
+    settled,
+)
+
+if TYPE_CHECKING:
+    from stages.models.devices import Device
+    from stages.models.onnx_device_backend import OnnxDeviceBackend
 
 _ELEMENTS: dict[str, Any] = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
-
-
-def _runtime() -> Any:
-    try:
-        import onnxruntime
-    except ImportError as exc:
-        raise ModelError("backend 'onnxruntime' is not installed; pip install onnxruntime, or use openvino") from exc
-    return onnxruntime
 
 
 class OnnxRuntimeNetwork:
@@ -30,7 +39,8 @@ class OnnxRuntimeNetwork:
     def __init__(self, path: Path) -> None:
         self._path = path
         # The signature needs no optimising: the session that runs is made once lanes are known.
-        session = self._session(threads=1, optimise=False)
+        options = _options(threads=1, optimise=False)
+        session = self._session(options, [CPU])
         self.signature = Signature(
             tuple(Port(node.name, _shape(node.shape)) for node in session.get_inputs()),
             tuple(Port(node.name, _shape(node.shape)) for node in session.get_outputs()),
@@ -51,20 +61,77 @@ class OnnxRuntimeNetwork:
                 f"precision {precision!r} is not available on onnxruntime; use f32, or the openvino backend"
             )
         a_lane = max(threads // lanes, 1) if threads or lanes > 1 else 0
-        session = self._session(threads=a_lane, optimise=True)
+        session = self._session(_options(threads=a_lane), [CPU])
         return OnnxRuntimeBackend(session, self.signature, normalise, planar)
 
-    def _session(self, *, threads: int, optimise: bool) -> Any:
-        runtime = _runtime()
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4
-        if not optimise:
-            options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    def on_device(
+        self,
+        device: Device,
+        *,
+        normalise: Normalisation | None = None,
+        planar: Collection[int] = (),
+        precision: Precision = "auto",
+        provider: Provider = "auto",
+        lanes: int = 1,
+        largest: int = 1,
+    ) -> OnnxDeviceBackend:
+        """Make it run on a CUDA device, up to `largest` pictures at once where the graph takes several.
+
+        Raises:
+            ProviderMissing: when ONNX Runtime cannot use the device.
+            ModelError: when it refuses for another reason.
+        """
+        import torch
+
+        from stages.models.bound_session import BoundSession
+        from stages.models.onnx_device_backend import OnnxDeviceBackend
+
+        there = torch.device(device.name)
+        stream: Any = torch.cuda.Stream(there)  # type: ignore[no-untyped-call]
+        load_libraries()
+        version = runtime().__version__
+        chosen = choose_providers(
+            provider,
+            device=device,
+            precision=precision,
+            stream=stream.cuda_stream,
+            available=runtime().get_available_providers(),
+            version=version,
+            model_sha256=backends.checksum(self._path),
+        )
         try:
-            return runtime.InferenceSession(str(self._path), options, providers=["CPUExecutionProvider"])
+            session = self._session(_options(threads=1), list(chosen.providers))
+        except ModelError as exc:  # a CPU has read the same graph
+            raise ProviderMissing(f"device {device.name}: onnxruntime {version} refuses: {exc.__cause__}") from exc
+        chosen = settled(chosen, session.get_providers(), device=device, version=version)
+        return OnnxDeviceBackend(
+            BoundSession(session, there, name=self._path.stem),
+            self.signature,
+            normalise=normalise,
+            planar=planar,
+            device=there,
+            stream=stream,
+            lanes=lanes,
+            largest=1 if chosen.providers[0][0] == TENSORRT else largest,  # an engine is for one shape
+            name=self._path.stem,
+            note=f"ONNX Runtime {'fp16' if precision == 'fp16' else 'f32'} on {device.name}, {chosen.note}",
+            first_start=chosen.first_start,
+        )
+
+    def _session(self, options: Any, providers: list[Any]) -> Any:
+        try:
+            return runtime().InferenceSession(str(self._path), options, providers=providers, enable_fallback=0)
         except Exception as exc:  # its errors share no other base class
             raise backends.unreadable(self._path, exc) from exc
+
+
+def _options(*, threads: int, optimise: bool = True) -> Any:
+    options = runtime().SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    if not optimise:
+        options.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
 
 
 class OnnxRuntimeBackend:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from pipeline.errors import ModelError
 from pipeline.messages import Float32
 from stages.models import backend as backends
 from stages.models.backend import DYNAMIC, Normalisation, Pictures, Port, Precision, Signature
+from stages.models.cache import cache_folder
 from stages.models.focus import merge_focus
 from stages.models.openvino_runtime import PrePostProcessor, core, native_bf16, ov
 from stages.models.turned import Order, leave_turned
@@ -167,19 +167,8 @@ def _settings(precision: str, *, threads: int, lanes: int) -> dict[str, Any]:
         # Pinned threads of two processes, or of inference and decoding, would queue for the same core.
         "ENABLE_CPU_PINNING": False,
     }
-    folder = _cache_folder()
+    folder = cache_folder("openvino")
     return settings if folder is None else {**settings, "CACHE_DIR": str(folder)}
-
-
-def _cache_folder() -> Path | None:
-    """Where compiled networks are kept, so that the second start is quicker; None where that cannot be written."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    try:
-        folder = (Path(home) if home else Path.home() / ".cache") / "everyframe" / "openvino"
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):
-        return None
-    return folder if os.access(folder, os.W_OK) else None
 
 
 def _note(asked: Precision, used: str) -> str:

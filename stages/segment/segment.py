@@ -9,8 +9,9 @@ from pipeline.config import SegmenterConfig
 from pipeline.errors import ConfigError
 from pipeline.messages import Batch, Float32, SemanticMap
 from pipeline.stage import Field
-from stages.models.backend import Backend, open_network
+from stages.models.backend import Backend
 from stages.models.network_stage import NetworkStage, Outputs
+from stages.models.onnx_placement import Placed
 from stages.models.preprocess import InputSpec, Placement, map_geometry
 from stages.segment.labels import BY_COUNT, TWINLITE_CLASSES
 from stages.segment.layouts import recognise
@@ -44,19 +45,21 @@ class Segment(NetworkStage):
         return SemanticMap(logits, *map_geometry(logits.shape[1:], self._preprocess.spec, placement))
 
 
-def build_segmenter(config: SegmenterConfig, *, lanes: int = 1) -> Segment:
+def build_segmenter(config: SegmenterConfig, *, lanes: int = 1, placed: Placed | None = None) -> Segment:
     """The segmentation stage for an ONNX file.
 
     Args:
         config: which model, and how it runs.
         lanes: threads that will call the stage at the same time; with several, each has one inference thread.
+        placed: where it runs; None is the CPU.
 
     Raises:
         ModelError: when the model is missing, unreadable, of an unknown layout or fails on a picture.
         ConfigError: when class names do not fit the model.
     """
     path = Path(config.model)
-    network = open_network(path, kind=config.backend)
+    placed = placed or Placed()
+    network = placed.open(path, config.backend)
     layout = recognise(network.signature, path=path, layout=config.layout)
     count = layout.classes(network.signature)
     assert count is not None
@@ -64,13 +67,8 @@ def build_segmenter(config: SegmenterConfig, *, lanes: int = 1) -> Segment:
         count, config.class_names, known=TWINLITE_CLASSES if len(network.signature.outputs) == 2 else None
     )
     picture = layout.picture(network.signature)
-    backend = network.compile(
-        normalise=picture.normalise,
-        planar=layout.planar(network.signature),
-        precision=config.precision,
-        threads=config.threads,
-        lanes=lanes,
-    )
+    planar = layout.planar(network.signature)
+    backend = placed.compile(network, config, normalise=picture.normalise, planar=planar, lanes=lanes)
     note = f"{path.stem} ({count} classes, {picture.width}x{picture.height}): {backend.note}"
     return Segment(backend, picture=picture, logits=layout.logits, class_names=names, note=note)
 

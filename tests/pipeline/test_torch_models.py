@@ -153,9 +153,15 @@ def test_box_masks_are_merged_with_and_without_a_semantic_network(
 def test_networks_of_two_runtimes_or_on_the_wrong_device_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must both be ONNX files or both torch's"):
         build_graph(config_of("torchvision:fcos_resnet50_fpn", "x.onnx"))
-    with pytest.raises(ConfigError, match=r"device: 'cuda' is for torchvision: and transformers: models; x.onnx runs"):
-        build_graph(config_of("x.onnx", device="cuda"))
-    with pytest.raises(ConfigError, match=r"device: .* auto \(a GPU where there is one\), cpu, cuda or cuda:N"):
+    with pytest.raises(
+        ConfigError, match=r"device: 'cuda' is not for everyframe-nano by OpenVINO, which runs on the CPU"
+    ):
+        build_graph(config_of("everyframe-nano", device="cuda"))
+    with pytest.raises(ConfigError, match=r"device: 'cuda' is not for x.onnx by openvino"):
+        build_graph(config_of({"model": "x.onnx", "backend": "openvino"}, device="cuda"))
+    with pytest.raises(
+        ConfigError, match=r"device: .* auto \(a GPU where there is one and the model can\), cpu, cuda or cuda:N"
+    ):
         config_of("x.onnx", device="gpu")
 
 
@@ -165,13 +171,18 @@ def test_a_backend_for_onnx_cannot_run_a_torch_network(tmp_path: Path) -> None:
         build_graph(config_of({"model": f"transformers:{folder}", "backend": "openvino"}))
 
 
-def test_a_gpu_gets_larger_batches_and_an_onnx_model_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_gets_larger_batches_from_what_can_run_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
     torch_model, onnx = "torchvision:fcos_resnet50_fpn", "x.onnx"
     assert config_of(torch_model, device="auto").frames_a_batch == 4
     monkeypatch.setattr(settings, "has_gpu", lambda: True)
     assert config_of(torch_model, device="auto").frames_a_batch == 8
     assert config_of(torch_model, device="cpu").frames_a_batch == 4
+    monkeypatch.setattr(settings, "onnxruntime_has_cuda", lambda: False)
     assert config_of(onnx, device="auto").frames_a_batch == 4
+    monkeypatch.setattr(settings, "onnxruntime_has_cuda", lambda: True)
+    assert config_of(onnx, device="auto").frames_a_batch == 8
+    assert config_of("everyframe-nano", device="auto").frames_a_batch == 4
+    assert config_of({"model": onnx, "backend": "openvino"}, device="auto").frames_a_batch == 4
     assert config_of(torch_model, device="auto", batch={"max_batch": 2}).frames_a_batch == 2
 
 
