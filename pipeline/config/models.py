@@ -36,7 +36,7 @@ Precision = Annotated[
 ]
 Provider = Annotated[
     Literal["auto", "cuda", "tensorrt"],
-    Meta(description="For an ONNX file on a GPU; auto: cuda. tensorrt builds an engine, for minutes, and keeps it."),
+    Meta(description="For ONNX on a GPU; auto: cuda. tensorrt takes minutes to build, once."),
 ]
 Fraction01 = Annotated[float, Meta(ge=0.0, le=1.0)]
 
