@@ -68,6 +68,8 @@ def build_graph(config: PipelineConfig) -> Graph:
 
     if config.detector_config.model == NO_MODEL:
         return empty_graph(config)
+    if "," in config.device:
+        raise ConfigError(f"device: {config.device!r} is several, which needs engine local; in one process one is used")
     check_networks(config)
     from stages.track import Track
 

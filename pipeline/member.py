@@ -23,6 +23,7 @@ class Member:
     place: int  # on the board
     cells: SourceCells
     seat: Seat
+    vision: Seat  # of the vision worker that looks at its frames
     news: News = field(default_factory=News)
     error: EveryframeError | None = None  # why it has failed for good
     latest: SourceNews | None = None  # for a new publisher

@@ -127,9 +127,9 @@ class Membership:
         """A worker holds nothing of a source that was withdrawn."""
         self._roster.members[number].held_by.discard(role)
 
-    def vision_ended(self) -> None:
-        """What it held, it holds no more."""
-        for member in self._roster.members.values():
+    def vision_ended(self, seat: Seat) -> None:
+        """What a vision worker held, it holds no more."""
+        for member in self._roster.members_of(seat):
             member.held_by.discard("vision")
 
     def advance(self) -> None:
@@ -158,9 +158,9 @@ class Membership:
     def _withdraw(self, member: Member) -> None:
         member.withdrawn = True
         member.held_by = {"publisher"}  # the next, if there is none now: it tells that the source is gone
-        if self._roster.vision.child is not None:
+        if member.vision.child is not None:
             member.held_by.add("vision")
-        for seat in (self._roster.vision, self._roster.publisher):
+        for seat in (member.vision, self._roster.publisher):
             if seat.child is not None:
                 seat.child.order(Withdraw(member.number))
 

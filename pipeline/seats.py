@@ -26,7 +26,11 @@ class Seat:
     stopped_checks: int = 0  # how often in a row it was found suspended
     late: tuple[int, int] | None = None  # past its deadline: since when, and how long it had waited for a core by then
     starts: int = 0
+    device: str = ""  # a vision worker's, as `device` names it
+    label: str = ""  # what a vision worker is told from others by; empty where it is the only one
+    inlet: str = ""  # where its worker listens; a new one for each
     outlet: str = ""  # where its worker sends
+    failed_starts: int = 0  # of workers in a row that ended before they worked
     last_words: str = ""  # of the worker that failed last
     asked_to_stop: bool = False
     broke_off: bool = False  # a camera's worker is gone for good, and did not leave in good order

@@ -19,13 +19,14 @@ class Shared:
     A place is taken with a ring and given back with it. It is given out again as late as can be.
     """
 
-    def __init__(self, *, places: int, frames_at_once: int, queue_frames: int) -> None:
-        """`frames_at_once`: how many frames the vision worker may have in its hands."""
+    def __init__(self, *, places: int, frames_at_once: int, queue_frames: int, visions: int = 1) -> None:
+        """`frames_at_once`: how many frames a vision worker may have in its hands; `visions`: of how many workers."""
         self.slots = frames_at_once + queue_frames + SPARE_SLOTS
         self.places = places
-        memory = Board.create(workers=2 + places, sources=places)
+        workers = visions + 1 + places
+        memory = Board.create(workers=workers, sources=places)
         self._board_memory: int | None = memory
-        self.board = Board(memory, workers=2 + places, sources=places)
+        self.board = Board(memory, workers=workers, sources=places)
         self._rings: dict[int, tuple[int, int]] = {}
         self._free = deque(range(places))
 

@@ -1,4 +1,4 @@
-"""The end of a run: cameras first, then the vision worker, then the publisher, each within its share of the time."""
+"""The end of a run: cameras first, then the vision workers, then the publisher, each within its share of the time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.roster import Roster
 from pipeline.seats import Seat
 from pipeline.workers.messages import Stop
 
-# Shares of the time to stop after which cameras, then the vision worker, then the publisher are ended.
+# Shares of the time to stop after which cameras, then the vision workers, then the publisher are ended.
 SHARES = {"camera": 0.35, "vision": 0.7, "publisher": 1.0}
 
 
@@ -54,7 +54,7 @@ class Stopping:
             return
         elapsed = time.monotonic() - self._asked_at
         limit = self._roster.config.supervisor.stop_seconds
-        for seats in (self._roster.cameras, [self._roster.vision], [self._roster.publisher]):
+        for seats in (self._roster.cameras, self._roster.visions, [self._roster.publisher]):
             for seat in seats:
                 if seat.child is not None and not seat.asked_to_stop:
                     self._ask_to_stop(seat)

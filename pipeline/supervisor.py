@@ -51,6 +51,7 @@ from pipeline.workers.messages import (
 TICK_SECONDS = 0.25
 MOST_COMPLAINTS = 1_000  # kept of a run that may last for months
 MOST_NOTES = 200
+MOST_FAILED_STARTS = 3  # in a row of vision workers on a device, before it counts as lost where there are others
 
 
 class Supervisor:
@@ -192,7 +193,7 @@ class Supervisor:
     def _ready(self, seat: Seat, report: Ready) -> None:
         """A worker works. After a vision worker or publisher was replaced, every source starts a new epoch."""
         roster = self._roster
-        first, seat.ready, seat.was_ready = not seat.was_ready, True, True
+        first, seat.ready, seat.was_ready, seat.failed_starts = not seat.was_ready, True, True, 0
         details = {"worker": seat.role, "starts": seat.starts}
         self.events.add(Event("worker_ready", f"{roster.name(seat)} is ready", details=details))
         if seat.role == "vision":
@@ -203,23 +204,30 @@ class Supervisor:
             self.address = report.address
             roster.bind = report.address or None  # a replacement takes the same port
             self.publishing.set()
-            if roster.vision.child is not None and roster.vision.outlet != roster.publisher_inlet:
-                roster.vision.outlet = roster.publisher_inlet
-                roster.vision.child.order(Reroute(roster.publisher_inlet))
-        if not first:
-            self._renew(seat)
-        for camera in self._roster.cameras:
+            for vision in roster.visions:
+                if vision.child is not None and vision.outlet != seat.inlet:
+                    vision.outlet = seat.inlet
+                    vision.child.order(Reroute(seat.inlet))
+        self._renew(seat, everybody=seat.role == "publisher" and not first)
+        for camera in self._cameras_behind(seat):
             if camera.broke_off or ((camera.done or camera.paused) and not first):
                 self.abandon(camera, "worker_restart")
 
-    def _renew(self, replaced: Seat) -> None:
-        inlet = self._roster.vision_inlet
-        for camera in self._roster.cameras:
-            if camera.done:
-                continue
-            if camera.child is not None and (replaced.role == "publisher" or camera.outlet != inlet):
+    def _renew(self, seat: Seat, *, everybody: bool = False) -> None:
+        """Cameras that speak to a worker that is dead speak to the one in the seat; or all begin a new epoch."""
+        for camera in self._cameras_behind(seat):
+            inlet = self._roster.members[camera.source].vision.inlet
+            if camera.child is not None and not camera.done and (everybody or camera.outlet != inlet):
                 camera.outlet = inlet
                 camera.child.order(Renew(inlet))
+
+    def _cameras_behind(self, seat: Seat) -> list[Seat]:
+        """Those whose frames the worker in a seat gets, by way of another or not."""
+        if seat.role == "camera":
+            return [seat]
+        if seat.role == "publisher":
+            return self._roster.cameras
+        return [member.seat for member in self._roster.members_of(seat)]
 
     def tell(self, news: SourceNews, seat: Seat) -> None:
         """Keep what a camera worker says of its source, and pass it on to the publisher."""
@@ -240,7 +248,8 @@ class Supervisor:
         if report.traceback:
             text = f"{text}\n{report.traceback}"
         seat.last_words = text
-        if seat.role != "camera" and (not seat.was_ready or isinstance(error, errors.UsageError | errors.ModelError)):
+        hopeless = isinstance(error, errors.UsageError | errors.ModelError) and not self._has_stand_in(seat)
+        if seat.role != "camera" and (not seat.was_ready or hopeless):
             self._fail(error if report.error else EveryframeError(text))
 
     def _fail(self, error: EveryframeError) -> None:
@@ -266,12 +275,13 @@ class Supervisor:
         self._by_descriptor.pop(child.fileno(), None)
         self._poll.unregister(child)
         status = child.kill() if kill else child.reap()
+        seat.failed_starts += not seat.ready
         seat.child, seat.ready = None, False
         members = self._roster.members
-        mend(seat.role, [m.cells for m in (members.values() if seat.role != "camera" else [members[seat.source]])])
+        mend(seat.role, [members[camera.source].cells for camera in self._cameras_behind(seat)])
         seat.broke_off = seat.role == "camera" and seat.done and status != 0
         if seat.role == "vision":
-            self.membership.vision_ended()
+            self.membership.vision_ended(seat)
         if self._stopping.has_begun:
             if seat.role == "camera" and status != 0:
                 self.abandon(seat, "shutdown")
@@ -300,6 +310,9 @@ class Supervisor:
         if seat.role == "camera" and is_recording(self._roster.members[seat.source].source.url):
             self._give_up(seat, text)
             return
+        if seat.role == "vision" and seat.failed_starts >= MOST_FAILED_STARTS and self._has_stand_in(seat):
+            self._hand_over(seat, text)
+            return
         if delay:
             text += (
                 f"; that is {seat.policy.limit} times within {seat.policy.window_seconds:.0f} s, so it is tried again"
@@ -312,7 +325,32 @@ class Supervisor:
             self._roster.members[seat.source].cells.camera.state = STATES.index(state)
             self.tell(SourceNews(source=seat.source, state=state, message=text), seat)
         elif seat.role == "vision":
-            self._end_leavers()
+            self._end_leavers(seat)
+
+    def _has_stand_in(self, seat: Seat) -> bool:
+        """Whether another vision worker could look at the frames of this one's sources."""
+        others = [vision for vision in self._roster.visions if vision is not seat]
+        return seat.role == "vision" and any(vision.was_ready and not vision.done for vision in others)
+
+    def _hand_over(self, lost: Seat, text: str) -> None:
+        """A device is lost for good: the others get its sources, which go on in new epochs."""
+        lost.done = True
+        members = self._roster.members_of(lost)
+        names = ", ".join(member.source.source_id for member in members) or "it had none"
+        self.complain(
+            f"{text}; that is {lost.failed_starts} times in a row before it worked, so {lost.label} is given up, and"
+            f" its sources go to the others: {names}",
+            event="device_lost",
+            seat=lost,
+        )
+        self._end_leavers(lost)
+        for member in members:
+            if not member.withdrawn:
+                member.vision = self._roster.least_loaded()
+                self._roster.give(member.vision, member)
+        for vision in self._roster.visions:
+            if vision.ready:
+                self._renew(vision)
 
     def _did_not_open(self, camera: Seat) -> None:
         """A connection failed that only the end of its worker could end; another worker makes the next try."""
@@ -352,9 +390,9 @@ class Supervisor:
         if len(self.complaints) < MOST_COMPLAINTS:
             self.complaints.append(text)
 
-    def _end_leavers(self) -> None:
+    def _end_leavers(self, vision: Seat) -> None:
         """Cameras that ended and wait for a vision worker to take their last frames wait for one that is dead."""
-        for camera in self._roster.cameras:
+        for camera in self._cameras_behind(vision):
             if camera.done and camera.child is not None:
                 self.retire(camera, kill="the vision worker ended")
             elif camera.done:
@@ -366,7 +404,8 @@ class Supervisor:
         if roster.publisher.child is not None:
             in_order = camera.done and not camera.broke_off
             awaited: Awaited = "sent" if in_order else "held"
-            if lasts_too_long or roster.vision.child is None or camera.outlet != roster.vision_inlet:
+            vision = roster.members[camera.source].vision
+            if lasts_too_long or vision.child is None or camera.outlet != vision.inlet:
                 awaited = "nothing"  # the vision worker that it spoke to is dead
             newest = roster.members[camera.source].cells.newest_epoch
             roster.publisher.child.order(Abandoned(camera.source, newest, reason, final=camera.done, awaited=awaited))

@@ -25,6 +25,8 @@ class WorkerVitals:
     phase: str = ""  # what it is doing, where there is one
     ready: bool = False  # has said that it works; cameras do not say
     restarts: int = 0
+    device: str = ""  # a vision worker's, where there are several
+    given_up: bool = False  # others have taken over what it did
 
     @property
     def up(self) -> bool:
@@ -54,7 +56,8 @@ class Vitals:
     def hindrances(self) -> tuple[str, ...]:
         """Why no results can leave now; empty where they can."""
         stopping = ("the run is stopping",) if self.stopping else ()
-        waited = (worker for worker in self.workers if worker.role != "camera" and not worker.ready)
+        workers = (worker for worker in self.workers if not worker.given_up)
+        waited = (worker for worker in workers if worker.role != "camera" and not worker.ready)
         return self.ailments + stopping + tuple(_hindrance(worker) for worker in waited)
 
 
@@ -78,6 +81,8 @@ def worker_vitals_of(seat: Seat, source_id: str) -> WorkerVitals:
         phase=Phase(seat.cells.phase).name.lower() if child is not None else "",
         ready=seat.ready,
         restarts=max(0, seat.starts - 1),
+        device=seat.label,
+        given_up=seat.role == "vision" and seat.done,
     )
 
 
@@ -93,4 +98,5 @@ def source_vitals_of(source_id: str, cells: SourceCells, *, now_ns: int) -> Sour
 
 
 def _hindrance(worker: WorkerVitals) -> str:
-    return f"{NAMES[worker.role]} is {worker.phase}" if worker.up else f"{NAMES[worker.role]} is not running"
+    name = f"{NAMES[worker.role]} of {worker.device}" if worker.device else NAMES[worker.role]
+    return f"{name} is {worker.phase}" if worker.up else f"{name} is not running"

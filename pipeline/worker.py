@@ -40,7 +40,7 @@ def main() -> int:
     spec, board_memory, given = control.handover()
     if spec.role != "publisher":
         _end_with_parent()  # a publisher may still close its files when the socket ends
-    board = Board(board_memory, workers=2 + spec.places, sources=spec.places)
+    board = Board(board_memory, workers=spec.visions + 1 + spec.places, sources=spec.places)
     liveness = Liveness(board.workers[spec.cells])
     liveness.stamp(Phase.STARTING, STARTING_SECONDS)
     bench = Bench(spec=spec, control=control, liveness=liveness, board=board, occupants=Occupants())

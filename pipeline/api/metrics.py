@@ -67,22 +67,25 @@ def run_metrics(vitals: Vitals) -> Iterator[Metric]:
 
 def worker_metrics(workers: Iterable[WorkerVitals]) -> Iterator[Metric]:
     """Each seat's worker, and the supervisor's own process; what a worker uses is read from the kernel, not asked."""
-    labels = ["worker", "source"]
+    workers = list(workers)
+    several = any(worker.device for worker in workers)
+    labels = ["worker", "source", *(["device"] if several else [])]
     up = GaugeMetricFamily("everyframe_worker_up", "1 where the worker's process is there.", labels=labels)
     restarts = CounterMetricFamily(
         "everyframe_worker_restarts_total", "How often the worker was replaced.", labels=labels
     )
     memory = GaugeMetricFamily("everyframe_worker_resident_memory_bytes", "Memory it has in RAM.", labels=labels)
     cpu = CounterMetricFamily("everyframe_worker_cpu_seconds_total", "Processor time it has used.", labels=labels)
-    processes: list[tuple[str, str, int, int | None]] = [("supervisor", "", os.getpid(), None)]
+    processes: list[tuple[list[str], int, int | None]] = [(["supervisor", "", *[""] * several], os.getpid(), None)]
     for worker in workers:
-        up.add_metric([worker.role, worker.source_id], worker.up)
-        restarts.add_metric([worker.role, worker.source_id], worker.restarts)
-        processes += [(worker.role, worker.source_id, worker.pid, os.getpid())] if worker.up else []
-    for name, source_id, pid, parent in processes:
+        told = [worker.role, worker.source_id, *([worker.device] if several else [])]
+        up.add_metric(told, worker.up)
+        restarts.add_metric(told, worker.restarts)
+        processes += [(told, worker.pid, os.getpid())] if worker.up else []
+    for told, pid, parent in processes:
         if (usage := usage_of(pid, parent=parent)) is not None:
-            memory.add_metric([name, source_id], usage.resident_bytes)
-            cpu.add_metric([name, source_id], usage.cpu_seconds)
+            memory.add_metric(told, usage.resident_bytes)
+            cpu.add_metric(told, usage.cpu_seconds)
     yield from (up, restarts, memory, cpu)
 
 

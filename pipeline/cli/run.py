@@ -120,7 +120,9 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
         help="its arithmetic (default: bf16 where the processor has it)",
     )
     group.add_argument(
-        "--device", metavar="NAME", help="what networks run on: auto, cpu, cuda, cuda:1 (default: a GPU if any)"
+        "--device",
+        metavar="NAME",
+        help="what networks run on: auto, cpu, cuda (all), cuda:0,cuda:1 (default: a GPU if any)",
     )
     add_config_option(group)
     group.add_argument("--print-config", action="store_true", help="print the settings in force; run nothing")

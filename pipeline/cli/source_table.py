@@ -41,15 +41,18 @@ def _json(sources: Sources) -> str:
 
 def _values(listed: ListedSource) -> dict[str, Any]:
     status: dict[str, Any] = msgspec.to_builtins(listed.status)
-    return {**status, "address": listed.address, "added": listed.added}
+    return {**status, "address": listed.address, "added": listed.added, "device": listed.device or None}
 
 
 def _table(sources: Sources) -> str:
     rows = [HEADS, *(_row(listed) for listed in sources.sources)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADS))]
+    if any(listed.device for listed in sources.sources):
+        devices = ("device", *(listed.device or "-" for listed in sources.sources))
+        rows = [(*row[:2], device, *row[2:]) for row, device in zip(rows, devices, strict=True)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [f"pipeline {sources.pipeline}: {len(sources.sources)} source{'s' * (len(sources.sources) != 1)}"]
     for row, listed in zip(rows, (None, *sources.sources), strict=True):
-        lines.append(_aligned(row, widths))
+        lines.append(_aligned(row, widths, heads=rows[0]))
         if listed is not None and listed.status.message:
             lines.append(f"  {listed.status.message.removeprefix(f'{listed.status.source_id}: ')}")
     return "\n".join(lines) + "\n"
@@ -86,9 +89,9 @@ def _bytes(count: float) -> str:
     return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
 
 
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+def _aligned(cells: Sequence[str], widths: Sequence[int], *, heads: Sequence[str]) -> str:
     shown = (
         cell.rjust(width) if head in RIGHT else cell.ljust(width)
-        for cell, width, head in zip(cells, widths, HEADS, strict=True)
+        for cell, width, head in zip(cells, widths, heads, strict=True)
     )
     return "  ".join(shown).rstrip()

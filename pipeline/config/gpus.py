@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,14 @@ def gpu_names(driver: Path = _DRIVER, devices: Path = _DEVICES) -> list[str]:
 def has_gpu() -> bool:
     """Whether there is one, as far as its driver's files tell; asked once a process."""
     return bool(gpu_names())
+
+
+@cache
+def gpu_count() -> int:
+    """How many there are for CUDA to see, as far as can be told from files and `CUDA_VISIBLE_DEVICES`."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    there = len(gpu_names())
+    return there if visible is None else min(there, len([name for name in visible.split(",") if name.strip()]))
 
 
 @cache

@@ -16,7 +16,7 @@ from pipeline.bind import check_api
 from pipeline.config.description import describe as describe_settings
 from pipeline.config.events import MqttConfig, WebhookConfig, check_events
 from pipeline.config.exports import ExportConfig
-from pipeline.config.gpus import has_gpu, onnxruntime_has_cuda
+from pipeline.config.gpus import gpu_count, has_gpu, onnxruntime_has_cuda
 from pipeline.config.models import (
     EMBEDDED_MODEL,
     DetectorConfig,
@@ -156,8 +156,9 @@ class PipelineConfig(Settings, frozen=True, kw_only=True):
     device: Annotated[
         str,
         Meta(
-            pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$",
-            description="What models run on: auto (a GPU where there is one and the model can), cpu, cuda or cuda:N.",
+            pattern=r"^(auto|cuda|cpu(,cpu)*|cuda:[0-9]{1,2}(,cuda:[0-9]{1,2})*)$",
+            description="What models run on: auto (a GPU where there is one and the model can), cpu, cuda (all there "
+            "are), cuda:N, or several: [cuda:0, cuda:1]. Each has a worker, and sources are spread over them by load.",
         ),
     ] = "auto"
     offline: Annotated[
@@ -206,9 +207,16 @@ class PipelineConfig(Settings, frozen=True, kw_only=True):
         return self.batch.max_batch or (FRAMES_OF_FILES if files_alone else 1)
 
     @property
+    def devices(self) -> tuple[str, ...]:
+        """Each device that has a vision worker of its own."""
+        if self.device == "cuda" and gpu_count() > 1:
+            return tuple(f"cuda:{i}" for i in range(gpu_count()))
+        return tuple(self.device.split(","))
+
+    @property
     def expects_gpu(self) -> bool:
         """Whether the networks will run on a GPU, as far as can be told without loading torch."""
-        if self.device == "cpu" or not has_gpu():
+        if self.device.startswith("cpu") or not has_gpu():
             return False
         return is_torch(self.detector_config.model) or (self.onnx_may_use_gpu and onnxruntime_has_cuda())
 
@@ -233,6 +241,8 @@ class PipelineConfig(Settings, frozen=True, kw_only=True):
 
 def parse(values: Any, *, origin: str = "configuration") -> PipelineConfig:
     """Settings from plain values (a YAML document, keywords). Raises `ConfigError` with the path of the first fault."""
+    if isinstance(values, dict) and isinstance(devices := values.get("device"), list):
+        values = {**values, "device": ",".join(map(str, devices))}
     try:
         return msgspec.convert(values, PipelineConfig)
     except msgspec.ValidationError as exc:

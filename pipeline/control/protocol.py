@@ -65,6 +65,7 @@ class ListedSource(msgspec.Struct, frozen=True):
     status: SourceStatus
     address: str
     added: bool  # while running, and so kept over a restart
+    device: str = ""  # where its frames are looked at; empty where there is one device
 
 
 class Sources(msgspec.Struct, frozen=True, tag="sources"):

@@ -53,6 +53,9 @@ class Engine(Protocol):
     def statistics(self) -> RunStatistics:
         """How they are doing."""
 
+    def devices(self) -> dict[str, str]:
+        """The device each is on, where there are several."""
+
     def add_source(self, source: str | SourceConfig) -> str:
         """Let one take part."""
 
@@ -133,10 +136,16 @@ class Steward:
     def list_sources(self, _: ListSources) -> Sources:
         """How every source is doing."""
         addresses = {source.source_id: source.shown for source in self._engine.sources}
+        devices = self._engine.devices()
         return Sources(
             self._name,
             [
-                ListedSource(status, addresses.get(status.source_id, ""), status.source_id in self._added)
+                ListedSource(
+                    status,
+                    addresses.get(status.source_id, ""),
+                    status.source_id in self._added,
+                    devices.get(status.source_id, ""),
+                )
                 for status in self._engine.statistics().sources
             ],
         )

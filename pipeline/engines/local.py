@@ -1,4 +1,4 @@
-"""Workers on one machine: a process a camera, one for vision, one that publishes, and a supervisor in this one."""
+"""Workers on one machine: a process a camera, one a device, one that publishes, and a supervisor in this one."""
 
 from __future__ import annotations
 
@@ -121,9 +121,14 @@ class LocalEngine:
             # A place is only taken by another source after the one before is no member any more.
             sources=tuple(status for number, status in statuses if number in self._roster.members),
             elapsed_seconds=max(0.0, until - started) if started else 0.0,
-            notes=self._supervisor.notes,
+            notes=(*self._supervisor.notes, *([self._roster.placement] if self._roster.placement else [])),
             finished=finished,
         )
+
+    def devices(self) -> dict[str, str]:
+        """The device each source is on, by its name; nothing where there is one for all."""
+        members = list(self._roster.members.values())
+        return {member.source.source_id: member.vision.label for member in members if member.vision.label}
 
     def vitals(self) -> Vitals:
         """The supervisor and its workers at this instant; asks none of them."""

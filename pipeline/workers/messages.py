@@ -138,6 +138,7 @@ class Spec(msgspec.Struct, frozen=True, tag="spec", kw_only=True):
     role: str
     cells: int  # index of its cells among the board's workers
     places: int  # on the board, for sources
+    visions: int = 1  # vision workers of the run
     config: PipelineConfig  # resolved; the sources come one by one, as `SourceGiven`
     builder: str  # module that makes readers, graphs and sinks
     slots: int  # of each source's ring

@@ -70,7 +70,7 @@ class Running:
         assert all(source.balance == 0 for source in statistics.sources), statistics
         assert statistics.ledger_violations == 0
         self.polls += 1
-        self.addresses |= {self.engine._roster.vision_inlet, self.engine._roster.publisher_inlet}
+        self.addresses |= {seat.inlet for seat in self.engine._roster.seats if seat.inlet}
 
     def until(self, true: Callable[[], bool], *, seconds: float = DEADLINE_SECONDS) -> float:
         """Wait for something; how long it took."""

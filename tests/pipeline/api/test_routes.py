@@ -183,6 +183,23 @@ def test_workers_are_told_apart_and_measured_from_outside() -> None:
     assert ("everyframe_worker_resident_memory_bytes", (("source", ""), ("worker", "vision"))) not in figures(engine)
 
 
+def test_vision_workers_of_several_devices_are_told_apart() -> None:
+    vision = [WorkerVitals(role="vision", device=f"cuda:{i}", restarts=i) for i in range(2)]
+    engine = run(workers=(*vision, WorkerVitals(role="camera", source_id="door")))
+    for i in range(2):
+        assert figure(engine, "worker_restarts_total", worker="vision", source="", device=f"cuda:{i}") == i
+    assert figure(engine, "worker_up", worker="camera", source="door", device="") == 0
+    assert figure(engine, "worker_cpu_seconds_total", worker="supervisor", source="", device="") > 0
+
+
+def test_a_device_that_was_given_up_hinders_nothing() -> None:
+    works = WorkerVitals(role="vision", device="cuda:0", pid=1, ready=True)
+    lost = WorkerVitals(role="vision", device="cuda:1")
+    assert run(workers=(works, lost)).vitals().hindrances == ("the vision worker of cuda:1 is not running",)
+    given_up = WorkerVitals(role="vision", device="cuda:1", given_up=True)
+    assert run(workers=(works, given_up)).vitals().hindrances == ()
+
+
 def test_what_sinks_took_and_failed_to_take() -> None:
     assert figure(run(), "sink_items_total", sink="jsonl", source="door", fate="taken") == 104
     assert figure(run(), "sink_items_total", sink="jsonl", source="door", fate="failed") == 2

@@ -75,6 +75,18 @@ def test_the_list_is_also_json(site: Site, capsys: pytest.CaptureFixture[str]) -
     )
 
 
+def test_the_list_tells_devices_where_there_are_several(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert site.source("list") == 0
+    assert " device " not in capsys.readouterr().out
+    site.engine.places["door"] = "cuda:1"
+    assert site.source("list") == site.source("list", "--format", "json") == 0
+    told = capsys.readouterr().out
+    _, head, row, *_ = told.splitlines()
+    assert head.split()[:3] == ["source", "state", "device"]
+    assert row.split()[2] == "cuda:1"
+    assert '"device": "cuda:1"' in told
+
+
 def test_a_password_is_warned_of_and_never_shown(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     assert site.source("add", f"yard=rtsp://viewer:{CANARY}@192.0.2.2/a?token={CANARY}") == 0
     assert site.source("list") == site.source("list", "--format", "json") == 0

@@ -15,6 +15,7 @@ class FakeEngine:
         self._paused: set[str] = set()
         self._most = most
         self.told: list[tuple[str, str]] = []
+        self.places: dict[str, str] = {}
 
     @property
     def sources(self) -> list[SourceConfig]:
@@ -26,6 +27,9 @@ class FakeEngine:
             sources=tuple(SourceStatus(name, state, 1, resulted=5, epochs=1) for name, state in states.items()),
             elapsed_seconds=1.0,
         )
+
+    def devices(self) -> dict[str, str]:
+        return self.places
 
     def add_source(self, source: str | SourceConfig) -> str:
         (named,) = named_sources([source])
