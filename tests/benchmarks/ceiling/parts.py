@@ -48,6 +48,24 @@ def frames(sources: int) -> Iterator[Frame]:
         seq += 1
 
 
+def counts(config: PipelineConfig, *, batches: int = BATCHES) -> dict[str, float]:
+    """What a frame has on average: candidates, boxes, segments, runs of the map."""
+    coming = frames(len(config.source_configs))
+    found: defaultdict[str, float] = defaultdict(float)
+    with chain.build_graph(config) as graph:
+        for _ in range(batches):
+            batch = Batch(tuple(next(coming) for _ in range(config.frames_a_batch)))
+            for stage in graph.stages:
+                batch = stage(batch)
+                if stage.name == "detect":
+                    found["candidates"] += sum(map(len, batch.detections or ()))
+            found["boxes"] += sum(map(len, batch.detections or ()))
+            for panoptic in batch.panoptic or ():
+                found["segments"] += len(panoptic.segments.ids)
+                found["runs of the map"] += len(panoptic.lengths)
+    return {name: count / (batches * config.frames_a_batch) for name, count in found.items()}
+
+
 def microseconds(config: PipelineConfig) -> dict[str, float]:
     """Of each step, a frame."""
     sources = len(config.source_configs)

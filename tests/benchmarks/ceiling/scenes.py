@@ -1,14 +1,20 @@
-"""What a network on a device would hand over, frame by frame: made from a seed a source, no two frames alike.
+"""What networks found in real clips, put together to frames of 300 candidates and maps of 32 segments and more.
 
-A scene has 20 objects that move before 12 layers of stuff, all with outlines ragged by a pixel. Each frame has 300
-candidate boxes, most of them weaker ones about the same objects, and the winning class of each pixel of a 480x270 map,
-which is found on the device. Frames are played forwards and backwards, so that tracks go on.
+The recording (see `record`) holds windows of 20 consecutive frames of two clips: a crowd in a street and a motorway. No
+clip has 20 objects and 32 segments in every frame, so a frame of 1080p is four windows side by side: two of the crowd
+and two of the motorway, which ones and where another choice for each scene, each begun at another frame. The candidates
+are the 300 best of the four (150 at most of one) before suppression, best first as a device hands them over; the map of
+480x270 is found on the device. Stuff is told apart by the window and its half: a pavement on the left is another
+segment than one on the right. Frames are played forwards and backwards, so that tracks go on.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +22,44 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.messages import Classes
-from tests.benchmarks.streets import wave
+from stages.detect.coco import COCO_CLASSES
 
+RECORDING = Path(__file__).parent / "recorded.npz"
+STEPS = 20  # frames of a window
+TILE_WIDTH, TILE_HEIGHT = 240, 135  # of a window's map
 SCENES, FRAMES = 64, 12
-OBJECTS, CANDIDATES, LAYERS = 20, 300, 12
-WIDTH, HEIGHT = 480, 270
+CANDIDATES = 300
 SCALE = 4  # source pixels a map pixel: 1080p
-CLASSES = Classes(tuple(f"thing-{i}" for i in range(8)), tuple(f"stuff-{i}" for i in range(LAYERS)))
-_VERSION = 2  # of what is made; part of the name it is kept under
+STUFF = ("road", "pavement", "building", "sky", "vegetation")
+PLACES = tuple(f"{row} {column}, {half} half" for row in ("upper", "lower") for column in "lr" for half in "lr")
+CLASSES = Classes(COCO_CLASSES, tuple(f"{kind} {place}" for place in PLACES for kind in STUFF))
+BOX_UNITS = 8  # a source pixel, in the recording
+SCORE_UNITS = 65_535
+
+UInt8 = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Windows as recorded: w of them, frame t of window i at row ``i * STEPS + t``."""
+
+    crowded: npt.NDArray[np.bool_]  # [w]
+    maps: UInt8  # [w * STEPS, 135, 240] label: a thing's, or the number of things and the kind of stuff
+    boxes: npt.NDArray[np.int16]  # [N, 4] xyxy, in parts of source pixels of the window's quarter
+    scores: npt.NDArray[np.uint16]  # [N]
+    labels: UInt8  # [N]
+    bounds: npt.NDArray[np.int64]  # [w * STEPS + 1] rows bounds[r] to bounds[r + 1] are frame r's
+
+    def save(self) -> None:
+        """Write it where it is kept."""
+        np.savez_compressed(RECORDING, **{name: getattr(self, name) for name in self.__slots__})
+
+
+@cache
+def recording() -> Recording:
+    """The one that is kept beside this file."""
+    with np.load(RECORDING, allow_pickle=False) as kept:
+        return Recording(**{name: kept[name] for name in Recording.__slots__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,74 +69,69 @@ class Scenes:
     boxes: npt.NDArray[np.float32]  # [R, 300, 4] xyxy, source pixels
     scores: npt.NDArray[np.float32]  # [R, 300]
     labels: npt.NDArray[np.int32]  # [R, 300]
-    maps: npt.NDArray[np.uint8]  # [R, 270, 480] class of each pixel
+    maps: UInt8  # [R, 270, 480] class of each pixel
 
     def row(self, source: int, seq: int) -> int:
-        """Where a source's frame is found: forwards, backwards, forwards."""
-        step = seq % (2 * FRAMES - 2)
+        """Where a source's frame is found: forwards, backwards, forwards; sources of one scene are out of step."""
+        step = (seq + 5 * (source // SCENES)) % (2 * FRAMES - 2)
         return (source % SCENES) * FRAMES + min(step, 2 * FRAMES - 2 - step)
 
 
 def load() -> Scenes:
-    """The scenes, made once a machine and mapped from a temporary folder."""
-    folder = Path(tempfile.gettempdir()) / f"everyframe-ceiling-{_VERSION}"
+    """The scenes, put together once a machine and mapped from a temporary folder."""
+    version = hashlib.sha256(RECORDING.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir()) / f"everyframe-ceiling-{version}"
     names = ("boxes", "scores", "labels", "maps")
     if not (folder / "maps.npy").exists():
         folder.mkdir(exist_ok=True)
-        made = [scene(seed) for seed in range(SCENES)]
+        made = [scene(number) for number in range(SCENES)]
         for i, name in enumerate(names):  # the maps last: they tell that all is there
             np.save(folder / f"{name}.part.npy", np.concatenate([one[i] for one in made]))
             (folder / f"{name}.part.npy").rename(folder / f"{name}.npy")
     return Scenes(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
 
 
-def scene(seed: int) -> tuple[npt.NDArray[Any], ...]:
+def scene(number: int) -> tuple[npt.NDArray[Any], ...]:
     """Boxes, scores, labels and maps of a scene's frames."""
-    rng = np.random.default_rng(seed)
-    ground = layers(rng)
-    centres = rng.uniform((0.08 * WIDTH, 0.2 * HEIGHT), (0.92 * WIDTH, 0.9 * HEIGHT), (OBJECTS, 2))
-    halves = rng.uniform((0.015, 0.04), (0.05, 0.14), (OBJECTS, 2)) * (WIDTH, HEIGHT)
-    speeds = rng.normal(0, 1.2, (OBJECTS, 2))
-    labels = rng.integers(0, len(CLASSES.things), OBJECTS).astype(np.int32)
-    outlines = [1 + 0.1 * wave(rng, 720, 20) + rng.normal(0, 0.01, 720) for _ in range(OBJECTS)]
-    frames = []
-    for step in range(FRAMES):
-        at = centres + speeds * step
-        picture = ground.copy()
-        for i in range(OBJECTS):
-            paint(picture, at[i], halves[i], outlines[i], int(labels[i]))
-        boxes = np.concatenate([at - halves, at + halves], axis=1) * SCALE
-        frames.append((*candidates(rng, boxes, labels), picture))
+    windows, starts = choice(number)
+    rows = np.array(windows) * STEPS + starts
+    frames = [(*candidates(rows + step), picture(rows + step)) for step in range(FRAMES)]
     return tuple(np.stack(column) for column in zip(*frames, strict=True))
 
 
-def layers(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Stuff, piled up."""
-    ground = np.full((HEIGHT, WIDTH), len(CLASSES.things), np.uint8)
-    rows = np.arange(HEIGHT)[:, None]
-    for layer in range(1, LAYERS):
-        edge = HEIGHT * (layer / LAYERS + 0.01 * wave(rng, WIDTH, WIDTH / 60)) + rng.normal(0, 0.4, WIDTH)
-        ground[rows > edge] = len(CLASSES.things) + layer
-    return ground
+def choice(number: int) -> tuple[list[int], npt.NDArray[np.int64]]:
+    """The four windows of a scene, by place, and the frame that each begins with: no two scenes are alike."""
+    crowds, roads = (np.flatnonzero(recording().crowded == crowded) for crowded in (True, False))
+    pairs = list(itertools.product(itertools.combinations(crowds, 2), itertools.combinations(roads, 2)))
+    rng = np.random.default_rng(number)
+    of_crowds, of_roads = pairs[number % len(pairs)]
+    placed = rng.permutation([*of_crowds, *of_roads])
+    return [int(window) for window in placed], rng.integers(0, STEPS - FRAMES + 1, 4)
 
 
-def paint(picture: npt.NDArray[np.uint8], at: Any, half: Any, outline: Any, label: int) -> None:
-    """One object over what is behind it."""
-    left, top = np.maximum(0, np.floor(at - 1.5 * half)).astype(int)
-    right, bottom = np.ceil(at + 1.5 * half).astype(int)
-    part = picture[top:bottom, left:right]
-    y, x = np.mgrid[top : top + part.shape[0], left : left + part.shape[1]]
-    turn = ((np.arctan2(y - at[1], x - at[0]) + np.pi) / (2 * np.pi) * 719).astype(int)
-    part[((x - at[0]) / half[0]) ** 2 + ((y - at[1]) / half[1]) ** 2 < outline[turn] ** 2] = label
+def picture(rows: npt.NDArray[np.int64]) -> UInt8:
+    """The map [270, 480] of four recorded frames."""
+    whole = np.empty((2 * TILE_HEIGHT, 2 * TILE_WIDTH), np.uint8)
+    for place, row in enumerate(rows):
+        tile = recording().maps[row].copy()
+        for half, part in enumerate(np.hsplit(tile, 2)):
+            part[part >= len(COCO_CLASSES)] += np.uint8(len(STUFF) * (2 * place + half))
+        top, left = place // 2 * TILE_HEIGHT, place % 2 * TILE_WIDTH
+        whole[top : top + TILE_HEIGHT, left : left + TILE_WIDTH] = tile
+    return whole
 
 
-def candidates(rng: np.random.Generator, boxes: Any, labels: npt.NDArray[np.int32]) -> tuple[npt.NDArray[Any], ...]:
-    """A confident box for each object, and weaker ones around it, in no order."""
-    of = np.concatenate([np.arange(OBJECTS), rng.integers(0, OBJECTS, CANDIDATES - OBJECTS)])
-    sizes = (boxes[:, 2:] - boxes[:, :2])[of]
-    jitter = rng.normal(0, 0.06, (CANDIDATES, 4)) * np.concatenate([sizes, sizes], axis=1)
-    jitter[:OBJECTS] *= 0.15
-    scores = np.concatenate([rng.uniform(0.55, 0.95, OBJECTS), rng.uniform(0.1, 0.2, CANDIDATES - OBJECTS)])
-    order = rng.permutation(CANDIDATES)
-    found = np.maximum(boxes[of] + jitter, 0)
-    return found[order].astype(np.float32), scores[order].astype(np.float32), labels[of][order]
+def candidates(rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], ...]:
+    """Boxes, scores and labels of the best candidates of four recorded frames, best first."""
+    kept = recording()
+    spans = [slice(int(kept.bounds[row]), int(kept.bounds[row + 1])) for row in rows]
+    corners = [(place % 2 * TILE_WIDTH * SCALE, place // 2 * TILE_HEIGHT * SCALE) for place in range(4)]
+    boxes = [kept.boxes[span] / BOX_UNITS + np.tile(at, 2) for span, at in zip(spans, corners, strict=True)]
+    scores = np.concatenate([kept.scores[span] for span in spans]) / SCORE_UNITS
+    labels = np.concatenate([kept.labels[span] for span in spans])
+    best = np.argsort(-scores, kind="stable")[:CANDIDATES]
+    return (
+        np.concatenate(boxes)[best].astype(np.float32),
+        scores[best].astype(np.float32),
+        labels[best].astype(np.int32),
+    )
