@@ -70,7 +70,7 @@ class Supervisor:
         self._stopping = Stopping(roster, retire=lambda seat, why: self.retire(seat, kill=why))
         self._by_descriptor: dict[int, Seat] = {}
         self._audit = Audit(self.complain)
-        self.notes: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = (roster.placement,) if roster.placement else ()
         self.address = ""
         self.failure: EveryframeError | None = None
         self.complaints: list[str] = []
@@ -348,9 +348,12 @@ class Supervisor:
             if not member.withdrawn:
                 member.vision = self._roster.least_loaded()
                 self._roster.give(member.vision, member)
+            if member.seat.paused:
+                self.abandon(member.seat, "worker_restart")
         for vision in self._roster.visions:
             if vision.ready:
                 self._renew(vision)
+        self._note(self._roster.placement)
 
     def _did_not_open(self, camera: Seat) -> None:
         """A connection failed that only the end of its worker could end; another worker makes the next try."""

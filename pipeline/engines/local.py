@@ -121,7 +121,7 @@ class LocalEngine:
             # A place is only taken by another source after the one before is no member any more.
             sources=tuple(status for number, status in statuses if number in self._roster.members),
             elapsed_seconds=max(0.0, until - started) if started else 0.0,
-            notes=(*self._supervisor.notes, *([self._roster.placement] if self._roster.placement else [])),
+            notes=self._supervisor.notes,
             finished=finished,
         )
 

@@ -20,7 +20,7 @@ from pipeline.errors import ConfigError
 from pipeline.retry import RestartPolicy
 from pipeline.seats import Seat
 from pipeline.spread import labels, least_loaded, load_of
-from tests.pipeline.engines import Reader, check_in_order, gaps, results, wait_for
+from tests.pipeline.engines import Reader, check_in_order, gaps, results, status_of, wait_for
 
 CAMERA = "rtsp://fake?fps=25"
 NAMES = ("a", "b", "c", "d")
@@ -99,7 +99,7 @@ def test_sources_are_spread_and_accounted_for(engine_of: Callable[..., LocalEngi
     reader = Reader(engine)
     reader.until(enough(*NAMES))
     assert engine.devices() == {"a": "cuda:0", "b": "cuda:1", "c": "cuda:0", "d": "cuda:1"}
-    assert engine.statistics().notes[-1] == "sources by device: cuda:0: a, c; cuda:1: b, d"
+    assert "sources by device: cuda:0: a, c; cuda:1: b, d" in engine.statistics().notes
     workers = [worker for worker in engine.vitals().workers if worker.role == "vision"]
     assert [(worker.device, worker.up, worker.ready) for worker in workers] == [
         ("cuda:0", True, True),
@@ -190,14 +190,22 @@ def test_a_device_that_is_lost_hands_its_sources_to_the_others(
     reader.until(enough(*NAMES))
     wait_for(lambda: all(seat.ready for seat in engine._roster.visions), "both work")
     (state / "lost-cuda:1").touch()
+    holder = vision(engine, "cuda:1").child
+    assert holder is not None
+    os.kill(holder.pid, signal.SIGSTOP)  # so that it holds frames of both, of which only one gives more
+    grown(reader, "a")
+    engine.pause_source("d")
     kill(vision(engine, "cuda:1"))
     wait_for(lambda: set(engine.devices().values()) == {"cuda:0"}, "handed over")
+    grown(reader, "a", "b", "c")
+    wait_for(lambda: status_of(engine, "d").in_flight == 0, "what the dead one held of the paused is declared")
+    engine.resume_source("d")
     grown(reader, *NAMES)
     assert engine.vitals().hindrances == ()
     (event,) = [event for event in engine.events_since(0)[0] if event.name == "device_lost"]
     assert "'cuda:1' is not there" in event.message
     assert "cuda:1 is given up, and its sources go to the others: b, d" in event.message
-    assert engine.statistics().notes[-1] == "sources by device: cuda:0: a, b, c, d; cuda:1: none"
+    assert "sources by device: cuda:0: a, b, c, d; cuda:1: none" in engine.statistics().notes
     engine.add_source(f"e={CAMERA}")
     reader.until(enough("e"))
     assert engine.devices()["e"] == "cuda:0"
