@@ -190,12 +190,12 @@ def test_a_device_that_is_lost_hands_its_sources_to_the_others(
     reader.until(enough(*NAMES))
     wait_for(lambda: all(seat.ready for seat in engine._roster.visions), "both work")
     (state / "lost-cuda:1").touch()
-    holder = vision(engine, "cuda:1").child
-    assert holder is not None
-    os.kill(holder.pid, signal.SIGSTOP)  # so that it holds frames of both, of which only one gives more
-    grown(reader, "a")
+    lost, paused = vision(engine, "cuda:1"), next(seat for seat in engine._roster.cameras if seat.source == 3)
+    assert lost.child is not None
+    os.kill(lost.child.pid, signal.SIGSTOP)  # it holds what comes now, and is soon ended for that
+    wait_for(lambda: status_of(engine, "d").in_flight > 0, "a frame in its hands")
     engine.pause_source("d")
-    kill(vision(engine, "cuda:1"))
+    wait_for(lambda: paused.child is None, "paused")
     wait_for(lambda: set(engine.devices().values()) == {"cuda:0"}, "handed over")
     grown(reader, "a", "b", "c")
     wait_for(lambda: status_of(engine, "d").in_flight == 0, "what the dead one held of the paused is declared")
