@@ -211,7 +211,7 @@ def plot(outcomes: Sequence[Outcome], path: Path) -> None:
     waits.axvline(MAX_WAIT_MS, color="black", linestyle="--", linewidth=1)
     waits.set(xlabel="wait, ms", ylabel="share of frames", title="How long frames wait (dashed: max_wait_ms)")
     waits.set_xlim(0, 1.2 * STALE_MS)
-    waits.legend()
+    waits.legend(loc="lower right")
     loads = [outcome.load for outcome in outcomes]
     occupancy.plot(loads, [outcome.occupancy for outcome in outcomes], "o-", label="seen")
     occupancy.plot(loads, [outcome.allowed_occupancy for outcome in outcomes], "k--", label="what the load allows")
@@ -228,7 +228,7 @@ def plot(outcomes: Sequence[Outcome], path: Path) -> None:
     entitled = fair_shares(busiest.offered, sum(busiest.served.values()))
     shares.axhline(max(entitled.values()) / busiest.seconds, color="black", linestyle="--", linewidth=1)
     shares.set(
-        xlabel="frames a second offered (x: in bursts; the low dots were silent for a third)",
+        xlabel="frames a second offered\n(x: in bursts; the low dots were silent for a third)",
         ylabel="frames a second analysed",
     )
     shares.set_title(f"Who is served at load {busiest.load:g} (dashed: a fair share)")
