@@ -15,10 +15,10 @@ from pipeline.config import SourceConfig, is_live
 from pipeline.errors import NoDecodableFrames
 from pipeline.messages import Frame, Surface
 from pipeline.stage import StreamInfo
-from stages.decode.capture_time import NS, RecordingClock, Stamp, recording_start_ns
+from stages.decode.capture_time import NS, recording_start_ns
 from stages.decode.container import Opened
 from stages.decode.faults import FOREIGN, TIMEOUT_SLACK, named, of_pipes, reading_fault
-from stages.decode.live_clock import LiveClock
+from stages.decode.frame_maker import FrameMaker
 from stages.decode.sender_reports import ReportReader
 from stages.decode.surface import SurfaceMaker
 
@@ -51,22 +51,24 @@ class VideoReader:
         self._codec = opened.stream.codec_context
         self._source = source
         self._live, self._hint = is_live(address), of_pipes(address)
-        self._next_epoch = next_epoch
-        self._time_base = opened.stream.time_base or Fraction(1, NS)
         self._surface = SurfaceMaker(codec=self._codec.name)
         self._packets = iter(self._container.demux(self._stream))
         self._count = _Count(declared=declared_packets(opened))
-        self._timed = not (self._live and self._container.format.name in UNTIMED_FORMATS)
+        timed = not (self._live and self._container.format.name in UNTIMED_FORMATS)
         self._closed = False
         self._info = stream_info(self._stream, live=self._live)
-        self._picture_size: tuple[int, int] | None = None  # as coded, before any rotation
-        self._seq = 0
-        # Capture times follow the monotonic clock, laid on the wall clock once, so that a step of the wall clock
-        # neither stalls nor repeats them.
         self._monotonic_ns = monotonic_ns
-        self._wall_offset_ns = wall_ns() - monotonic_ns()
-        self._epoch = next_epoch()
-        self._clock = self._new_clock()
+        self._frames = FrameMaker(
+            source.source_id,
+            live=self._live,
+            timed=timed,
+            reported=self._container.format.name == "rtsp",
+            time_base=opened.stream.time_base or Fraction(1, NS),
+            rate=self._info.frame_rate,
+            start_ns=recording_start_ns(self._container.metadata),
+            next_epoch=next_epoch,
+            wall_offset_ns=wall_ns() - monotonic_ns(),
+        )
         self._reports = ReportReader() if self._container.format.name == "rtsp" else None
 
     @property
@@ -176,57 +178,18 @@ class VideoReader:
             return None
 
     def _frame(self, picture: VideoFrame, surface: Surface) -> Frame:
-        size = (picture.width, picture.height)
-        if size != self._picture_size:
-            self._change_size(size, (surface.width, surface.height))
-        pts = picture.pts if self._timed else None
-        now_ns = self._monotonic_ns()
-        stamp = self._stamp(pts, now_ns)
-        if stamp.renews:
-            self._start_epoch()
-        frame = Frame(
-            source_id=self._source.source_id,
-            epoch=self._epoch,
-            seq=self._seq,
-            pts=pts,
-            time_base=self._time_base,
-            capture_time_ns=stamp.capture_time_ns,
-            clock=stamp.clock,
-            arrival_monotonic_ns=now_ns,
-            surface=surface,
-            discontinuity=stamp.discontinuity,
-        )
-        self._seq += 1
-        return frame
-
-    def _change_size(self, size: tuple[int, int], shown: tuple[int, int]) -> None:
-        """Take note of the first picture's size, and start a new epoch at any other."""
-        if self._picture_size is not None:
-            self._start_epoch()
-        self._picture_size = size
         info = self._info
-        self._info = StreamInfo(info.codec, *shown, frame_rate=info.frame_rate, frame_count=info.frame_count)
-
-    def _start_epoch(self) -> None:
-        self._epoch = self._next_epoch()
-        self._seq = 0
+        if (surface.width, surface.height) != (info.width, info.height):
+            shown = (surface.width, surface.height)
+            self._info = StreamInfo(info.codec, *shown, frame_rate=info.frame_rate, frame_count=info.frame_count)
+        size = (picture.width, picture.height)
+        return self._frames.frame(surface, pts=picture.pts, size=size, now_ns=self._monotonic_ns())
 
     def _hear(self, packet: Packet[VideoStream]) -> None:
         """Take in the camera's report of its own clock that came before this packet, if one did."""
         report = None if self._reports is None else self._reports.read(packet)
-        if report is not None and isinstance(self._clock, LiveClock):
-            self._clock.hear(report, arrival_ns=self._monotonic_ns() + self._wall_offset_ns)
-
-    def _stamp(self, pts: int | None, now_ns: int) -> Stamp:
-        if isinstance(self._clock, LiveClock):
-            return self._clock.stamp(pts, arrival_ns=now_ns + self._wall_offset_ns)
-        return self._clock.stamp(pts)
-
-    def _new_clock(self) -> LiveClock | RecordingClock:
-        if self._live:
-            return LiveClock(time_base=self._time_base, timed=self._container.format.name == "rtsp")
-        start_ns = recording_start_ns(self._container.metadata)
-        return RecordingClock(start_ns=start_ns, time_base=self._time_base, rate=self._info.frame_rate)
+        if report is not None:
+            self._frames.hear(report, now_ns=self._monotonic_ns())
 
 
 class _Count:
