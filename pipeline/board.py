@@ -109,6 +109,27 @@ class CameraCells(Block):
     failures = Word()  # connections that failed in a row
     retry_at_ns = Word()  # monotonic; 0 for not waiting
     expected_frames = Word()  # 0 for unknown
+    sends_packets = Word()  # 1: the vision worker decodes, and writes `DecodeCells` and the camera's words of a row
+
+
+class DecodeCells(Block):
+    """Written by the thread of the vision worker that decodes a source's packets."""
+
+    size = 0
+    version = Word()
+    epochs = Word()  # begun in this run
+    undecoded = Word()
+    damaged = Word()
+    width = Word()
+    height = Word()
+    milli_fps = Word()
+    last_frame_time_ns = Word()  # wall clock, when it was decoded
+    last_arrival_ns = Word()  # monotonic
+    session = Word()  # the camera worker's number of the connection whose packets it is given
+    frames = Word()  # decoded in that
+    ended = Word()  # number of the last connection of which nothing more will come
+    refused = Word()  # number of the last connection whose packets it cannot decode
+    decoding = Word()  # 1 while the decoder has a packet: who ends the process in that is suspect
 
 
 class VisionCells(Block):
@@ -223,9 +244,9 @@ class EpochRow(Block):
 
     size = 0
     epoch = Word()
-    captured = Word()  # camera: frames given a seq
-    camera_held = Word()  # camera: captured, and not yet spoken of to the vision worker
-    camera_sent = Word()  # camera: frames spoken of, sent or lost
+    captured = Word()  # camera, or who decodes its packets: frames given a seq
+    camera_held = Word()  # the same: captured, and not yet spoken of to the vision worker's loop
+    camera_sent = Word()  # the same: frames spoken of, sent or lost
     vision_received = Word()  # vision: frames the camera spoke of
     vision_held = Word()  # vision: waiting, being analysed, or waiting to leave
     vision_sent = Word()  # vision: frames spoken of to the publisher
@@ -264,7 +285,7 @@ class LatencyCells(Block):
 
 
 _PARTS: tuple[type[Block], ...] = (
-    *(CameraCells, VisionCells, PublisherCells, AuditCells),
+    *(CameraCells, DecodeCells, VisionCells, PublisherCells, AuditCells),
     *([EpochRow] * EPOCH_ROWS),
     LatencyCells,
 )
@@ -280,13 +301,14 @@ class SourceCells:
         for part in _PARTS:
             parts.append(part(words[start : start + part.extent()]))
             start += part.extent()
-        camera, vision, publisher, audit, *rows, latency = parts
+        camera, decode, vision, publisher, audit, *rows, latency = parts
         assert isinstance(camera, CameraCells)
+        assert isinstance(decode, DecodeCells)
         assert isinstance(vision, VisionCells)
         assert isinstance(publisher, PublisherCells)
         assert isinstance(latency, LatencyCells)
         assert isinstance(audit, AuditCells)
-        self.camera, self.vision, self.publisher = camera, vision, publisher
+        self.camera, self.decode, self.vision, self.publisher = camera, decode, vision, publisher
         self.audit, self.latency = audit, latency
         self.rows = [row for row in rows if isinstance(row, EpochRow)]
 
@@ -311,17 +333,22 @@ class SourceCells:
         words[_VISION_SENT] += frames
         version[_VISION_VERSION] += 1
 
-    def begin(self, epoch: int) -> EpochRow | None:
-        """A fresh row for an epoch, for the camera worker; None while an earlier epoch still needs it."""
+    def begin(self, epoch: int, *, by: CameraCells | DecodeCells) -> EpochRow | None:
+        """A fresh row for an epoch, for who numbers frames; None while an earlier epoch still needs it."""
         row = self.rows[epoch % EPOCH_ROWS]
         if self._is_open(row):
             return None
-        with changing(self.camera):
+        with changing(by):
             for i in range(EpochRow.size):
                 row.words[i] = 0
             row.epoch = epoch
-            self.camera.epochs += 1
+            by.epochs += 1
         return row
+
+    @property
+    def decoder(self) -> CameraCells | DecodeCells:
+        """The words of who decodes the source."""
+        return self.decode if self.camera.sends_packets else self.camera
 
     @property
     def open_rows(self) -> list[EpochRow]:
@@ -378,7 +405,7 @@ class SourceCells:
     @property
     def is_settled(self) -> bool:
         """Whether no writer is in the middle of a change."""
-        return not any(cells.version % 2 for cells in (self.camera, self.vision))
+        return not any(cells.version % 2 for cells in (self.camera, self.decode, self.vision))
 
     def _is_open(self, row: EpochRow) -> bool:
         return row.epoch > self.publisher.closed_epoch
@@ -394,7 +421,7 @@ class changing:  # noqa: N801 - read as a verb, `with changing(cells)`; entered 
 
     __slots__ = ("_cells",)
 
-    def __init__(self, cells: CameraCells | VisionCells) -> None:
+    def __init__(self, cells: CameraCells | DecodeCells | VisionCells) -> None:
         self._cells = cells
 
     def __enter__(self) -> None:
@@ -409,13 +436,21 @@ def mend(role: Role, sources: Iterable[SourceCells]) -> None:
     for cells in sources:
         if role == "publisher":
             continue
-        block = cells.camera if role == "camera" else cells.vision
-        block.version += block.version % 2
-        for row in cells.open_rows:
-            if role == "camera":
+        if role == "vision":
+            _mend_vision(cells)
+        else:
+            cells.camera.version += cells.camera.version % 2
+        if (role == "camera" and not cells.camera.sends_packets) or (role == "vision" and cells.camera.sends_packets):
+            for row in cells.open_rows:
                 row.camera_held = row.captured - row.camera_sent
-            else:
-                row.vision_held = row.vision_received - row.vision_sent
+
+
+def _mend_vision(cells: SourceCells) -> None:
+    for block in (cells.vision, cells.decode):
+        block.version += block.version % 2
+    cells.decode.decoding = 0
+    for row in cells.open_rows:
+        row.vision_held = row.vision_received - row.vision_sent
 
 
 class Board:

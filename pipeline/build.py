@@ -26,11 +26,12 @@ from pipeline.config.events import check_services, secret_of
 from pipeline.errors import ConfigError
 from pipeline.messages import Classes, FrameResult, Gap, ModelInfo, RunStatistics, UInt8
 from pipeline.messages.findings import Findings
-from pipeline.stage import Access, Reader, Sink, Stage
+from pipeline.stage import Access, PacketReader, Reader, Sink, Stage
 
 if TYPE_CHECKING:
     from pipeline.engines.inline import InlineEngine
     from pipeline.graph import Graph
+    from pipeline.workers.decoding import DeviceParts
     from stages.models.zoo.model import TorchModel
     from stages.models.zoo.run import Machine
     from stages.publish.curve import Curve
@@ -45,6 +46,25 @@ def open_source(source: SourceConfig, *, next_epoch: Callable[[], int], access: 
     from stages.decode import open_source as opened
 
     return opened(source, next_epoch=next_epoch, access=access)
+
+
+def open_packets(source: SourceConfig, *, access: Access) -> PacketReader:
+    """The packets of a camera or file. Raises `SourceError`, `AddressError`."""
+    from stages.decode.packet_reader import open_packets as opened
+
+    return opened(source, access=access)
+
+
+def device_parts(config: PipelineConfig) -> DeviceParts | None:
+    """What decodes packets on the GPU that looks at them; None where there is none. Raises `ConfigError`."""
+    from stages.models.devices import choose_device
+
+    device = choose_device(config.device)
+    if not device.is_cuda:
+        return None
+    from stages.decode.device_parts import CudaParts
+
+    return CudaParts(device.name)
 
 
 class Prober(Protocol):

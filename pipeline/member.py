@@ -31,6 +31,8 @@ class Member:
     withdrawn: bool = False  # all its frames are settled, and the workers are told to let go
     held_by: set[Role] = field(default_factory=set)  # of those, the ones that have not yet
     passed: bytes = b""  # the last segment that its workers took, of a folder
+    crashes: int = 0  # of vision workers, while they decoded a packet of it
+    on_cpu: bool = False  # its camera worker is to decode it
     held: bool = False  # a recording whose worker reads no further for now
     left_at: float = 0.0  # monotonic seconds; when it was removed
     chased_at: float = 0.0  # when what it left behind was last asked for

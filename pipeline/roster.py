@@ -157,7 +157,7 @@ class Roster:
             self._give(seat.child, member)
 
     def _give(self, child: Child, member: Member, *, to_camera: bool = False) -> None:
-        given = SourceGiven(member.number, member.place, member.source, member.passed)
+        given = SourceGiven(member.number, member.place, member.source, member.passed, member.on_cpu)
         reads_input = to_camera and scheme_of(member.source.url) == "stdin"
         child.order(given, [*self.shared.ring(member.place), *[STANDARD_INPUT_DESCRIPTOR] * reads_input])
 

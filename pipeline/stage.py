@@ -10,8 +10,18 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
-from pipeline.errors import SinkError
-from pipeline.messages import Batch, CodedPacket, Frame, FrameResult, Gap, SourceStatus, Surface
+from pipeline.errors import SinkError, SourceError
+from pipeline.messages import (
+    Batch,
+    CodedPacket,
+    DeviceSurface,
+    Frame,
+    FrameResult,
+    Gap,
+    SourceStatus,
+    StreamHeader,
+    Surface,
+)
 
 Field = Literal["frames", "detections", "prototypes", "semantic", "panoptic", "tracks"]
 
@@ -142,6 +152,51 @@ class Metered(Protocol):
     @property
     def received_bytes(self) -> int:
         """Bytes of video since it was opened."""
+
+
+class PicturePool(Protocol):
+    """Pictures of one source in a device's memory, each in the place of a slot of its ring."""
+
+    def write(self, index: int, surface: Surface) -> tuple[DeviceSurface, object]:
+        """Copy a picture there: where it is now, and the CUDA event after which it was read, None for at once."""
+
+
+class Numbering(Protocol):
+    """Makes frames of pictures; see `stages.decode.frame_maker`."""
+
+    def hear(self, report: tuple[int, int, int | None], *, now_ns: int) -> None:
+        """A camera said what its own clock is: see `CodedPacket.report`."""
+
+    def frame(self, surface: Surface, *, pts: int | None, size: tuple[int, int], now_ns: int) -> Frame:
+        """The next picture in presentation order, of `size` as coded."""
+
+
+class PacketReader(Protocol):
+    """An opened source whose packets may be decoded elsewhere."""
+
+    @property
+    def header(self) -> StreamHeader:
+        """What a decoder must know."""
+
+    @property
+    def refusal(self) -> str | None:
+        """Why its packets cannot be decoded on a device; None where they can, as far as is known."""
+
+    def decoded_here(self, *, next_epoch: Callable[[], int]) -> Reader:
+        """The same source, decoded by this process from here on; it closes what it was made of."""
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes of video so far."""
+
+    def __iter__(self) -> Iterator[CodedPacket]:
+        """Packets in the order of the stream, until the end of a file or where a live source fails."""
+
+    def failure(self, *, frames: int, silent_seconds: float | None) -> SourceError:
+        """Why a live source ended after so many decoded frames; None: it hung up."""
+
+    def close(self) -> None:
+        """Release the container; from the thread that reads. Calling it twice does no harm."""
 
 
 class Decoded(NamedTuple):

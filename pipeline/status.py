@@ -37,7 +37,7 @@ def in_flight(cells: SourceCells) -> dict[str, int]:
 def status_of(source_id: str, cells: SourceCells, *, news: News, live: bool, now_ns: int) -> SourceStatus:
     """The status of a source whose cells are given; `now_ns` is on the monotonic clock."""
     now = cells.snapshot()
-    camera, publisher = now.camera, now.publisher
+    camera, publisher, seen = now.camera, now.publisher, now.decoder
     rows = now.open_rows
     state = _state(now, now_ns, live=live)
     return SourceStatus(
@@ -49,16 +49,16 @@ def status_of(source_id: str, cells: SourceCells, *, news: News, live: bool, now
         resulted=publisher.resulted,
         dropped=publisher.dropped,
         in_flight=max(0, sum(in_flight(now).values())),  # less than none is for the balance to tell
-        undecoded=camera.undecoded,
-        damaged=camera.damaged,
-        width=camera.width,
-        height=camera.height,
+        undecoded=camera.undecoded + now.decode.undecoded,
+        damaged=camera.damaged + now.decode.damaged,
+        width=seen.width,
+        height=seen.height,
         codec=news.codec,
-        frame_rate=camera.milli_fps / 1000 if state in _WITH_RATE else 0.0,
-        epochs=camera.epochs,
+        frame_rate=seen.milli_fps / 1000 if state in _WITH_RATE else 0.0,
+        epochs=camera.epochs + now.decode.epochs,
         reconnects=camera.reconnects,
         received_bytes=camera.received_bytes,
-        last_frame_time_ns=camera.last_frame_time_ns,
+        last_frame_time_ns=seen.last_frame_time_ns,
         retry_in_seconds=max(0.0, (camera.retry_at_ns - now_ns) / 1e9) if camera.retry_at_ns else None,
         latency=latency_of(now.latency.buckets),
         expected_frames=camera.expected_frames or None,
@@ -67,10 +67,10 @@ def status_of(source_id: str, cells: SourceCells, *, news: News, live: bool, now
 
 
 def _state(cells: SourceCells, now_ns: int, *, live: bool) -> SourceState:
-    camera = cells.camera
-    state = STATES[camera.state]
-    if state is not SourceState.STREAMING or not live or not camera.last_arrival_ns:
+    seen = cells.decoder
+    state = STATES[cells.camera.state]
+    if state is not SourceState.STREAMING or not live or not seen.last_arrival_ns:
         return state
-    usual_ns = STALL_FRAMES * 1e12 / camera.milli_fps if camera.milli_fps else 0.0
-    silent_ns = now_ns - camera.last_arrival_ns
+    usual_ns = STALL_FRAMES * 1e12 / seen.milli_fps if seen.milli_fps else 0.0
+    silent_ns = now_ns - seen.last_arrival_ns
     return SourceState.STALLED if silent_ns > max(STALL_SECONDS * 1e9, usual_ns) else state

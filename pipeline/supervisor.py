@@ -52,6 +52,7 @@ TICK_SECONDS = 0.25
 MOST_COMPLAINTS = 1_000  # kept of a run that may last for months
 MOST_NOTES = 200
 MOST_FAILED_STARTS = 3  # in a row of vision workers on a device, before it counts as lost where there are others
+MOST_CRASHES = 2  # of the vision worker in the middle of a source's packet, before that is no chance
 
 
 class Supervisor:
@@ -160,7 +161,7 @@ class Supervisor:
 
     def _hear(self, seat: Seat, report: Report) -> None:
         if isinstance(report, EpochWanted):
-            self._issue_epoch(seat)
+            self._issue_epoch(seat, report)
         elif isinstance(report, Ready):
             self._ready(seat, report)
         elif isinstance(report, Noted):
@@ -183,12 +184,17 @@ class Supervisor:
         if text not in self.notes and len(self.notes) < MOST_NOTES:
             self.notes = (*self.notes, text)
 
-    def _issue_epoch(self, seat: Seat) -> None:
+    def _issue_epoch(self, seat: Seat, wanted: EpochWanted) -> None:
         assert seat.child is not None
+        number = seat.source if seat.role == "camera" else wanted.source
+        member = self._roster.members.get(number)
+        if member is None:
+            seat.child.order(Epoch(0, error="the source has gone", source=wanted.source))
+            return
         try:
-            seat.child.order(Epoch(self._epochs.issue(self._roster.members[seat.source].source)))
+            seat.child.order(Epoch(self._epochs.issue(member.source), source=wanted.source))
         except ConfigError as exc:
-            seat.child.order(Epoch(0, error=str(exc)))
+            seat.child.order(Epoch(0, error=str(exc), source=wanted.source))
 
     def _ready(self, seat: Seat, report: Ready) -> None:
         """A worker works. After a vision worker or publisher was replaced, every source starts a new epoch."""
@@ -278,6 +284,8 @@ class Supervisor:
         seat.failed_starts += not seat.ready
         seat.child, seat.ready = None, False
         members = self._roster.members
+        if seat.role == "vision" and not self._stopping.has_begun:
+            self._suspect(seat)
         mend(seat.role, [members[camera.source].cells for camera in self._cameras_behind(seat)])
         seat.broke_off = seat.role == "camera" and seat.done and status != 0
         if seat.role == "vision":
@@ -298,6 +306,22 @@ class Supervisor:
             self._did_not_open(seat)
         else:
             self._arrange_replacement(seat, kill or describe_exit(status), by_itself=not kill and status >= 0)
+
+    def _suspect(self) -> None:
+        """The vision worker ended: whose packets it was decoding each time is decoded on the CPU from now on."""
+        for member in self._roster.members.values():
+            if not member.cells.decode.decoding:
+                continue
+            member.crashes += 1
+            if member.crashes >= MOST_CRASHES and not member.on_cpu:
+                member.on_cpu = True
+                source_id = member.source.source_id
+                self.complain(
+                    f"{source_id}: the vision worker ended {member.crashes} times while it decoded this source, which"
+                    " is decoded on the CPU from now on"
+                )
+                if member.seat.child is not None:
+                    self.retire(member.seat, kill="it is to decode its source itself")
 
     def _arrange_replacement(self, seat: Seat, why: str, *, by_itself: bool) -> None:
         delay = seat.policy.delay_seconds(time.monotonic())

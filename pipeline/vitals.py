@@ -88,7 +88,7 @@ def worker_vitals_of(seat: Seat, source_id: str) -> WorkerVitals:
 
 def source_vitals_of(source_id: str, cells: SourceCells, *, now_ns: int) -> SourceVitals:
     """The vitals of one source; `now_ns` is on the monotonic clock."""
-    arrival_ns = cells.camera.last_arrival_ns
+    arrival_ns = cells.decoder.last_arrival_ns
     return SourceVitals(
         source_id=source_id,
         last_frame_age_seconds=max(0.0, (now_ns - arrival_ns) / 1e9) if arrival_ns else None,

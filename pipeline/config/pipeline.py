@@ -11,7 +11,7 @@ import msgspec
 import yaml
 from msgspec import Meta
 
-from pipeline.address import redact, split_name
+from pipeline.address import is_folder, redact, scheme_of, split_name
 from pipeline.bind import check_api
 from pipeline.config.description import describe as describe_settings
 from pipeline.config.events import MqttConfig, WebhookConfig, check_events
@@ -32,6 +32,7 @@ from pipeline.errors import ConfigError
 
 FRAMES_OF_FILES = 4  # a batch: measured, it saves 5 % of the processor time of one; more saves little else
 FRAMES_ON_GPU = 8
+ONE_STREAM = frozenset({"rtsp", "rtsps", "http", "https", "file"})  # whose packets can be decoded elsewhere
 
 
 class BatchConfig(Settings, frozen=True, kw_only=True):
@@ -161,6 +162,13 @@ class PipelineConfig(Settings, frozen=True, kw_only=True):
             "are), cuda:N, or several: [cuda:0, cuda:1]. Each has a worker, and sources are spread over them by load.",
         ),
     ] = "auto"
+    decode: Annotated[
+        Literal["auto", "cpu", "nvdec"],
+        Meta(
+            description="Where frames are decoded: nvdec (on the GPU that looks at them), cpu (a process a source), or"
+            " auto (on the GPU if the model runs there). What the GPU's decoder does not take is decoded on the CPU."
+        ),
+    ] = "auto"
     offline: Annotated[
         bool, Meta(description="Fetch no weights: a model whose weights are not here says which file to put where.")
     ] = False
@@ -227,6 +235,12 @@ class PipelineConfig(Settings, frozen=True, kw_only=True):
         if any(network.backend == "openvino" for network in networks):
             return False
         return self.detector_config.model != EMBEDDED_MODEL or self.detector_config.backend == "onnxruntime"
+
+    def sends_packets_of(self, source: SourceConfig) -> bool:
+        """Whether a source's camera worker leaves decoding to the vision worker, unless that cannot do it."""
+        wanted = self.decode == "nvdec" or (self.decode == "auto" and self.expects_gpu)
+        one_stream = scheme_of(source.url) in ONE_STREAM and not is_folder(source.url)
+        return wanted and source.decode != "cpu" and not source.realtime and one_stream
 
     @property
     def detector_config(self) -> DetectorConfig:

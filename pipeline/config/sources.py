@@ -42,6 +42,9 @@ class SourceConfig(Settings, frozen=True, kw_only=True):
     source_id: Annotated[str, Meta(description="Its name in topics and files; empty: derived from the url.")] = ""
     realtime: Annotated[bool, Meta(description="Pace a file like a camera, dropping what comes too late.")] = False
     transport: Annotated[Literal["tcp", "udp", "multicast"], Meta(description="How RTSP carries media.")] = "tcp"
+    decode: Annotated[
+        Literal["auto", "cpu"], Meta(description="cpu: in a process of its own, whatever the pipeline's decode says.")
+    ] = "auto"
     priority: Annotated[int, Meta(ge=1, le=100, description="Share of a busy network against other sources.")] = 1
     target_fps: Annotated[
         float,

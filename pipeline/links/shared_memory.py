@@ -25,7 +25,8 @@ from functools import lru_cache
 import numpy as np
 
 from pipeline.errors import LinkError
-from pipeline.messages import Matrix, PixelFormat, Range, Surface, UInt8
+from pipeline.messages import DeviceSurface, Matrix, PixelFormat, Range, Surface, UInt8
+from pipeline.stage import PicturePool
 
 PAGE = mmap.PAGESIZE
 _WORD_BYTES = 8
@@ -73,6 +74,13 @@ class Ring:
         self._wanted = words[2 * geometry.slots :]
         self._surfaces: dict[tuple[int, PixelFormat, int, int, Matrix, Range], Surface] = {}  # the same frame by frame
         self._bytes: UInt8 = np.frombuffer(self._map, dtype=np.uint8)
+        self._pool: PicturePool | None = None
+        self._on_device: dict[int, tuple[int, DeviceSurface]] = {}  # generation and picture, by slot
+        self._and_here = False
+
+    def keep_on_device(self, pool: PicturePool, *, and_here: bool) -> None:
+        """From here on this process writes pictures into a device's memory; `and_here`: into the slots as well."""
+        self._pool, self._and_here = pool, and_here
 
     @staticmethod
     def create(geometry: Geometry) -> tuple[int, int]:
@@ -127,16 +135,27 @@ class Ring:
         """Whether a slot has room for a picture."""
         return surface.nbytes <= self.geometry.slot_bytes
 
-    def write(self, slot: Slot, surface: Surface) -> None:
-        """Copy a picture into a slot that was taken for it."""
+    def write(self, slot: Slot, surface: Surface) -> object:
+        """Copy a picture into a slot taken for it; the CUDA event after which it was read, None for at once."""
+        read = None
+        if self._pool is not None:
+            there, read = self._pool.write(slot.index, surface)
+            self._on_device[slot.index] = (slot.generation, there)
+            if not self._and_here:
+                return read
+            surface = host_copy(surface)
         targets = self._planes(slot, surface.format, surface.width, surface.height)
         for target, plane in zip(targets, surface.planes, strict=True):
             np.copyto(target, plane)
+        return read
 
     def surface(
         self, slot: Slot, *, pixel_format: PixelFormat, width: int, height: int, matrix: Matrix, value_range: Range
     ) -> Surface:
         """The picture in a slot, without a copy. Raises `LinkError` where no slot can hold such a picture."""
+        generation, there = self._on_device.get(slot.index, (0, None))
+        if there is not None and generation == slot.generation:
+            return there
         key = slot.index, pixel_format, width, height, matrix, value_range
         found = self._surfaces.get(key)
         if found is None:
@@ -153,6 +172,8 @@ class Ring:
         self._released.release()
         self._wanted.release()
         self._surfaces.clear()
+        self._on_device.clear()
+        self._pool = None
         self._bytes = np.zeros(0, dtype=np.uint8)
         with suppress(BufferError):  # a picture refers to it
             self._map.close()
@@ -163,6 +184,16 @@ class Ring:
             raise LinkError(f"slot {slot.index} cannot hold {width}x{height} {pixel_format}: {self.geometry}")
         start = self.geometry.total_bytes - (self.geometry.slots - slot.index) * self.geometry.slot_bytes
         return [self._bytes[start + at : start + at + size].reshape(shape) for shape, at, size in layout]
+
+
+def host_copy(surface: Surface) -> Surface:
+    """A picture in this process' memory; itself where it is there."""
+    if not isinstance(surface, DeviceSurface):
+        return surface
+    if surface.ready is not None:
+        surface.ready.synchronize()
+    planes = tuple(np.asarray(plane.cpu()) for plane in surface.planes)
+    return Surface(surface.format, planes, matrix=surface.matrix, range=surface.range)
 
 
 def plane_shapes(pixel_format: PixelFormat, width: int, height: int) -> Sequence[tuple[int, ...]]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pipeline.config import PipelineConfig, PublishConfig, SourceConfig
 from pipeline.messages import Frame, Gap, SourceStatus
-from pipeline.stage import Access, Reader, Sink
+from pipeline.stage import Access, PacketReader, Reader, Sink
 
 if TYPE_CHECKING:
     from pipeline.graph import Graph
+    from pipeline.workers.decoding import DeviceParts
 
 DEFAULT_BUILDER = "pipeline.build"
 
@@ -65,6 +66,12 @@ class Builder(Protocol):
 
     def open_source(self, source: SourceConfig, *, next_epoch: Callable[[], int], access: Access) -> Reader:
         """Open a camera or file. Raises `SourceError`, `AddressError`."""
+
+    def open_packets(self, source: SourceConfig, *, access: Access) -> PacketReader:
+        """The packets of a camera or file. Raises `SourceError`, `AddressError`."""
+
+    def device_parts(self, config: PipelineConfig) -> DeviceParts | None:
+        """What decodes packets where they are looked at; None where nothing is."""
 
     def build_graph(self, config: PipelineConfig) -> Graph:
         """The chain of stages, networks loaded. Raises `ModelError`."""

@@ -10,23 +10,25 @@ import gc
 import os
 import select
 import time
-from dataclasses import dataclass
 
 import zmq
 
 from pipeline.address import is_recording
 from pipeline.board import Phase, changing
 from pipeline.clock import Pacer
-from pipeline.errors import SourceError, SourceUnreachable, UsageError
+from pipeline.errors import SourceError, SourceUnreachable, SourceUnsupported, UsageError
 from pipeline.links.shared_memory import Slot
 from pipeline.links.zeromq import SendingEnd
 from pipeline.messages import Frame, GapReason
+from pipeline.rate import Rate
 from pipeline.retry import Backoff, opening_seconds
-from pipeline.stage import Access, Metered, Reader, Taken
+from pipeline.stage import Access, Metered, PacketReader, Reader, Taken
 from pipeline.states import SourceState
 from pipeline.status import STATES
 from pipeline.workers.bench import Bench
 from pipeline.workers.builder import load_builder
+from pipeline.workers.decoding import LINK_PACKETS
+from pipeline.workers.forwarding import CLOSE_SECONDS, Forwarder, Refused
 from pipeline.workers.labels import Labels
 from pipeline.workers.messages import Complaint, Hold, Renew, SegmentTaken, SourceNews, Stop
 from pipeline.workers.outbound import Outbound
@@ -42,23 +44,6 @@ def run(bench: Bench) -> None:
     # Nothing here makes cycles; what was imported need not be looked at again.
     gc.freeze()
     CameraWorker(bench).run()
-
-
-@dataclass(slots=True)
-class Rate:
-    """Frames a second, smoothed over the last second or so."""
-
-    interval_ns: float = 0.0
-    last_ns: int = 0
-
-    def seen(self, now_ns: int) -> float:
-        """Count a frame; the rate."""
-        if self.last_ns:
-            interval = now_ns - self.last_ns
-            share = min(1.0, max(0.02, interval / 1e9))
-            self.interval_ns += (interval - self.interval_ns) * (share if self.interval_ns else 1.0)
-        self.last_ns = now_ns
-        return 1e9 / self.interval_ns if self.interval_ns else 0.0
 
 
 class CameraWorker:
@@ -83,6 +68,7 @@ class CameraWorker:
             source=self._number,
             source_id=self._source.source_id,
             cells=self._cells,
+            own=self._cells.camera,
             ring=self._ring,
         )
         # What earlier workers of this source have failed at counts on.
@@ -95,10 +81,20 @@ class CameraWorker:
         self._held = False
         self._metered: Metered | None = None  # the reader, if it is one
         self._remember_counts()
+        self._forwarder: Forwarder | None = None
+        if spec.config.sends_packets_of(self._source) and not occupant.on_cpu:
+            self._forwarder = Forwarder(
+                self._source,
+                self._number,
+                outlet=spec.outlet,
+                cells=self._cells,
+                link_to=lambda address: SendingEnd(self._context, address, capacity=LINK_PACKETS),
+            )
 
     def run(self) -> None:
         """Read until the end or until told to stop."""
-        self._ring.reclaim()  # an earlier worker of this source may have been ended with slots in its hands
+        if self._forwarder is None:
+            self._take_the_ring()
         self._wait_until(self._cells.camera.retry_at_ns)
         while not self._stopping():
             error = self._session()
@@ -113,12 +109,25 @@ class CameraWorker:
         self._tell(SourceState.ENDED if final else SourceState.PAUSED, final=final)
         self._leave()
 
+    def _take_the_ring(self) -> None:
+        """Be the one who writes pictures: an earlier worker may have been ended with slots in its hands."""
+        self._ring.reclaim()
+        with changing(self._cells.camera):
+            self._cells.camera.sends_packets = 0
+
     def _session(self) -> SourceError | UsageError | None:
         """Open, read to the end, close; what went wrong, if anything did."""
         self._tell(SourceState.CONNECTING)
         self._liveness.stamp(Phase.OPENING, opening_seconds(self._source.open_timeout_seconds))
         try:
-            reader = self._builder.open_source(self._source, next_epoch=self._control.epoch, access=self._access)
+            if self._forwarder is None:
+                reader = self._builder.open_source(self._source, next_epoch=self._control.epoch, access=self._access)
+            else:
+                packets = self._builder.open_packets(self._source, access=self._access)
+                if packets.refusal is None:
+                    return self._forward(self._forwarder, packets)
+                self._decode_here(packets.refusal)
+                reader = packets.decoded_here(next_epoch=self._control.epoch)
         except (SourceError, UsageError) as exc:
             return exc
         self._metered = reader if isinstance(reader, Metered) else None  # a dear question, asked once
@@ -132,6 +141,54 @@ class CameraWorker:
             self._remember_counts()
             reader.close()
         return None
+
+    def _forward(self, forwarder: Forwarder, packets: PacketReader) -> SourceError | UsageError | None:
+        """Have the vision worker decode what is read; where it cannot, it is decoded here the next time."""
+        self._liveness.stamp(Phase.READING, 1.5 * self._source.read_timeout_seconds + 3)
+        error: SourceError | None = None
+        try:
+            error = forwarder.forward(packets, self)
+            if error is None and self._ends and not self._stopping():
+                return None
+            reason: GapReason = "shutdown" if self._stopping() else "decode_error"
+            final = self._stop.final if self._stop is not None else self._ends
+            forwarder.close(reason, final=final, hands=self)
+        except Refused:
+            forwarder.close("decode_error", final=False, hands=self)
+            self._decode_here("the device cannot decode it")
+            if self._ends and self._cells.decode.frames:
+                return SourceUnsupported(f"{self._source.source_id}: the rest of it cannot be decoded on the device")
+            return self._session()
+        finally:
+            self._liveness.stamp(Phase.CLOSING, WAIT_DEADLINE_SECONDS)
+            packets.close()
+        return error
+
+    def _decode_here(self, why: str) -> None:
+        """From here on this process decodes."""
+        self._forwarder = None
+        self._take_the_ring()
+        self._tell(SourceState.CONNECTING, message=f"decoded on the CPU: {why}")
+
+    def tend(self) -> bool:
+        """Obey orders, and wait while held; False: the source is to end."""
+        self._obey()
+        self._wait_while_held()
+        return not self._stopping()
+
+    def reading(self) -> None:
+        """Stamp that the next packet may take its time."""
+        self._stamp_reading()
+
+    def waiting(self) -> None:
+        """Stamp that somebody else is waited for."""
+        self._liveness.stamp(Phase.WAITING, WAIT_DEADLINE_SECONDS)
+
+    def streams(self, codec: str, *, expected_frames: int) -> None:
+        """The first frame was decoded."""
+        self._started_ns = time.monotonic_ns()
+        self._cells.camera.expected_frames = expected_frames
+        self._tell(SourceState.STREAMING, codec=codec)
 
     def _read(self, reader: Reader) -> None:
         streaming = False
@@ -271,6 +328,8 @@ class CameraWorker:
     def _leave(self) -> None:
         """Wait until the vision worker has all that was sent, then go."""
         self._liveness.stamp(Phase.CLOSING, FLUSH_SECONDS)
+        if self._forwarder is not None:
+            self._forwarder.end(CLOSE_SECONDS)
         self._out.close(FLUSH_SECONDS)
         self._context.term()
 
@@ -329,6 +388,8 @@ class CameraWorker:
                 self._stop = order
             elif isinstance(order, Hold):
                 self._held = order.on
+            elif isinstance(order, Renew) and self._forwarder is not None:
+                self._forwarder.renew(order.outlet)
             elif isinstance(order, Renew):
                 self._out.reconnect(order.outlet)
                 self._labels.renew()

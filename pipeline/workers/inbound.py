@@ -30,9 +30,13 @@ class Inbound:
         *,
         occupants: Mapping[int, Occupant],
         catch_up: Callable[[], None] = lambda: None,
+        also: Link | None = None,
     ) -> None:
-        """`catch_up` reads orders: a source may have been given whose first frame was faster."""
-        self._link, self._batcher = link, batcher
+        """`catch_up` reads orders: a source may have been given whose first frame was faster.
+
+        `also`: the link from those who decode in this process.
+        """
+        self._links, self._batcher = [link] if also is None else [link, also], batcher
         self._occupants, self._catch_up = occupants, catch_up
         self._accepted_ns: dict[int, int] = {}  # when a frame of each was queued last
         for number in occupants:
@@ -53,17 +57,21 @@ class Inbound:
 
     def receive_all(self) -> None:
         """Queue everything that has come."""
-        while (parts := self._link.receive()) is not None:
-            try:
-                messages = decode_from_camera(parts[0])
-            except msgspec.DecodeError:
-                continue  # only processes of ours get through to here; an ended one may have sent half a message
-            for message in messages:
-                if message.source not in self._occupants:
-                    self._catch_up()
-                occupant = self._occupants.get(message.source)
-                if occupant is not None:
-                    self._accept(message, occupant)
+        for link in self._links:
+            while (parts := link.receive()) is not None:
+                self._receive(parts[0])
+
+    def _receive(self, part: bytes) -> None:
+        try:
+            messages = decode_from_camera(part)
+        except msgspec.DecodeError:
+            return  # only processes of ours get through to here; an ended one may have sent half a message
+        for message in messages:
+            if message.source not in self._occupants:
+                self._catch_up()
+            occupant = self._occupants.get(message.source)
+            if occupant is not None:
+                self._accept(message, occupant)
 
     @property
     def is_empty(self) -> bool:

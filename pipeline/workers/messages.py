@@ -162,6 +162,7 @@ class SourceGiven(msgspec.Struct, frozen=True, tag="given"):
     place: int  # on the board
     source: SourceConfig
     passed: bytes = b""  # name of a folder's last segment that an earlier worker took
+    on_cpu: bool = False  # it is not to be decoded by the vision worker
 
 
 class Withdraw(msgspec.Struct, frozen=True, tag="withdraw"):
@@ -179,6 +180,7 @@ class Epoch(msgspec.Struct, frozen=True, tag="epoch"):
 
     epoch: int
     error: str = ""
+    source: int = -1  # as it was asked for
 
 
 class Renew(msgspec.Struct, frozen=True, tag="renew"):
@@ -235,7 +237,9 @@ class Abandoned(msgspec.Struct, frozen=True, tag="abandoned"):
 
 
 class EpochWanted(msgspec.Struct, frozen=True, tag="epoch_wanted"):
-    """A camera worker begins a session."""
+    """A camera worker begins a session, or the vision worker decodes one's packets."""
+
+    source: int = -1  # whose, for the vision worker
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

@@ -22,6 +22,7 @@ class Occupant:
     ring: Ring
     standard_input: int | None = None  # its descriptor, if the source reads it and this is its camera worker
     passed: str = ""  # name of a folder's last segment that an earlier worker took
+    on_cpu: bool = False  # its camera worker decodes, whatever else could
 
 
 class Occupants(Mapping[int, Occupant]):
@@ -66,4 +67,5 @@ def settle_in(
     ring = Ring(memory, freed, Geometry.of(slots=slots, max_pixels=given.source.max_pixels))
     os.close(memory)  # the mapping stays
     passed = os.fsdecode(given.passed)
-    return Occupant(given.number, given.source, board.sources[given.place], ring, standard_input, passed)
+    cells = board.sources[given.place]
+    return Occupant(given.number, given.source, cells, ring, standard_input, passed, given.on_cpu)

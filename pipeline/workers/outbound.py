@@ -1,11 +1,11 @@
-"""How frames leave a camera worker: into slots and over the link, each accounted for."""
+"""How frames leave whoever decodes them: into slots and over the link, each accounted for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from pipeline.batching import EpochEnd
-from pipeline.board import EpochRow, SourceCells, changing
+from pipeline.board import CameraCells, DecodeCells, EpochRow, SourceCells, changing
 from pipeline.errors import SourceUnsupported
 from pipeline.links.link import Link
 from pipeline.links.shared_memory import Ring, Slot
@@ -14,7 +14,7 @@ from pipeline.workers.messages import Descriptor, Ended, FromCamera, encode, mes
 
 
 class Outbound:
-    """The camera worker's end of the link to the vision worker.
+    """The end of a link to the vision worker's loop: of a camera worker, or of a thread that decodes its packets.
 
     A frame without a slot is lost. It is spoken of in front of the next message, so that it is declared in its place.
     """
@@ -27,11 +27,12 @@ class Outbound:
         source: int,
         source_id: str,
         cells: SourceCells,
+        own: CameraCells | DecodeCells,
         ring: Ring,
     ) -> None:
-        """`link_to` opens the link to an address."""
+        """`link_to` opens the link to an address. `own`: the words of whoever uses this."""
         self._source, self._source_id = source, source_id
-        self._cells = cells
+        self._cells, self._own = cells, own
         self._ring = ring
         self._link_to = link_to
         self._link = link_to(outlet)
@@ -43,7 +44,7 @@ class Outbound:
         """Open a new epoch; False while an old one still needs the room (see `SourceCells.begin`)."""
         if epoch == self._epoch:
             return True
-        row = self._cells.begin(epoch)
+        row = self._cells.begin(epoch, by=self._own)
         if row is None:
             return False
         self.end("worker_restart", final=False)
@@ -53,23 +54,27 @@ class Outbound:
     def captured(self) -> None:
         """A frame of the current epoch was decoded."""
         row = self._current_row()
-        with changing(self._cells.camera):
+        with changing(self._own):
             row.captured += 1
             row.camera_held += 1
 
-    def send(self, frame: Frame, seq: int, slot: Slot, *, arrival_ns: int) -> None:
-        """Copy the picture, and hand its description on. Raises `SourceUnsupported` where no slot can hold it."""
+    def send(self, frame: Frame, seq: int, slot: Slot, *, arrival_ns: int) -> object:
+        """Copy the picture, and hand its description on: the CUDA event after which it was read, None for at once.
+
+        Raises `SourceUnsupported` where no slot can hold it.
+        """
         if not self._ring.fits(frame.surface):
             self._ring.release(slot)
             raise SourceUnsupported(
                 f"{self._source_id} sends {frame.width}x{frame.height} {frame.surface.format}, which is more than"
                 f" {self._ring.geometry.slot_bytes} bytes a picture; raise max_pixels of the source"
             )
-        self._ring.write(slot, frame.surface)
+        read = self._ring.write(slot, frame.surface)
         described = Descriptor.of(frame, slot, source=self._source, epoch=self._epoch, seq=seq, arrival_ns=arrival_ns)
         if not self._hand_on([described], frames=1):
             self._ring.release(slot)
             self.lose(seq, "backlog")
+        return read
 
     def lose(self, seq: int, reason: GapReason) -> None:
         """A frame of the current epoch is lost."""
@@ -113,7 +118,7 @@ class Outbound:
             return False
         self._lost = None
         row = self._current_row()
-        with changing(self._cells.camera):
+        with changing(self._own):
             row.camera_held -= frames
             row.camera_sent += frames
         return True

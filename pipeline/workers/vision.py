@@ -24,10 +24,13 @@ from pipeline.messages import Batch, BatchResults, Frame
 from pipeline.wire import encode_results
 from pipeline.workers.bench import Bench
 from pipeline.workers.builder import load_builder
+from pipeline.workers.decoding import DeviceParts
+from pipeline.workers.decodings import Decodings
 from pipeline.workers.inbound import Entry, Inbound
 from pipeline.workers.messages import (
     Complaint,
     Descriptor,
+    Epoch,
     Noted,
     Ready,
     Reroute,
@@ -51,11 +54,14 @@ _FOR_EVER_NS = 1 << 62
 def run(bench: Bench) -> None:
     """Be the vision worker."""
     bench.liveness.stamp(Phase.LOADING, bench.spec.config.supervisor.load_deadline_seconds)
-    with load_builder(bench.spec.builder).build_graph(bench.spec.config) as graph:
+    builder = load_builder(bench.spec.builder)
+    with builder.build_graph(bench.spec.config) as graph:
         # Loading leaves a million objects that stay: the collector need not walk them again and again.
         gc.collect()
         gc.freeze()
-        worker = VisionWorker(bench, graph)
+        config = bench.spec.config
+        sends = config.decode == "nvdec" or (config.decode == "auto" and config.expects_gpu)
+        worker = VisionWorker(bench, graph, builder.device_parts(config) if sends else None)
         graph.warm_up(worker.tell_of_loading)
         bench.control.report(Ready(notes=graph.notes))
         worker.run()
@@ -72,7 +78,8 @@ class Work:
 class VisionWorker:
     """The loop, with everything it holds."""
 
-    def __init__(self, bench: Bench, graph: Graph) -> None:
+    def __init__(self, bench: Bench, graph: Graph, parts: DeviceParts | None = None) -> None:
+        """`parts`: what decodes packets here, if anything does."""
         spec, config = bench.spec, bench.spec.config
         self._bench, self._graph = bench, graph
         self._control, self._liveness, self._occupants = bench.control, bench.liveness, bench.occupants
@@ -84,15 +91,22 @@ class VisionWorker:
         )
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._inlet = ReceivingEnd(self._context, spec.inlet, capacity=spec.slots + SPARE_MESSAGES)
-        self._inbound = Inbound(self._inlet, self._batcher, occupants=self._occupants, catch_up=self._obey)
+        self._woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._decodings = None if parts is None else self._decoding_with(parts)
+        self._inbound = Inbound(
+            self._inlet,
+            self._batcher,
+            occupants=self._occupants,
+            catch_up=self._obey,
+            also=None if self._decodings is None else self._decodings.feed,
+        )
         self._parcels = Parcels(
             spec.outlet,
             link_to=lambda address: SendingEnd(self._context, address, capacity=LINK_MESSAGES),
             occupants=self._occupants,
             hand_on_pictures=config.hands_on_pictures,
         )
-        self._woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._lanes: Lanes[Work] = Lanes(graph, notify=lambda: os.eventfd_write(self._woken, 1))
+        self._lanes: Lanes[Work] = Lanes(graph, notify=self._wake)
         self._submitted: deque[float] = deque()
         self._in_lanes: Counter[str] = Counter()
         self._pace = bench.pace()
@@ -113,6 +127,8 @@ class VisionWorker:
                 busy_at = time.monotonic()
             if self._control.fileno() in ready:
                 self._obey()
+            if self._decodings is not None:
+                self._decodings.tend()
             self._inbound.receive_all()
             for completed in self._lanes.completed():
                 self._settle(completed)
@@ -121,6 +137,20 @@ class VisionWorker:
             self._parcels.send()
             self._let_go()
         self._close()
+
+    def _decoding_with(self, parts: DeviceParts) -> Decodings:
+        return Decodings(
+            parts,
+            inlet=self._bench.spec.inlet,
+            occupants=self._occupants,
+            control=self._control,
+            wake=self._wake,
+            and_here=self._bench.spec.config.hands_on_pictures,
+            hang_seconds=self._bench.spec.config.supervisor.frame_deadline_seconds,
+        )
+
+    def _wake(self) -> None:
+        os.eventfd_write(self._woken, 1)
 
     def tell_of_loading(self, text: str) -> None:
         """A step of loading is done, and the next has as long again."""
@@ -152,8 +182,12 @@ class VisionWorker:
             elif isinstance(order, SourceGiven):
                 self._bench.admit(order)
                 self._inbound.admit(order.number)
+                if self._decodings is not None:
+                    self._decodings.admit(order.number)
             elif isinstance(order, Withdraw):
                 self._leaving.add(order.source)
+            elif isinstance(order, Epoch) and self._decodings is not None:
+                self._decodings.answer(order)
 
     def _let_go(self) -> None:
         """Forget sources that have gone, once nothing of them is in our hands."""
@@ -161,6 +195,8 @@ class VisionWorker:
             source_id = self._occupants[number].source.source_id
             if self._in_lanes[source_id] or not self._batcher.is_empty(source_id) or self._parcels.holds(number):
                 continue
+            if self._decodings is not None:
+                self._decodings.dismiss(number)
             self._inbound.dismiss(number)
             self._occupants.dismiss(number)
             self._graph.forget(source_id)
@@ -256,6 +292,8 @@ class VisionWorker:
 
     def _close(self) -> None:
         self._liveness.stamp(Phase.CLOSING, WAIT_DEADLINE_SECONDS)
+        if self._decodings is not None:
+            self._decodings.close()
         self._lanes.close()
         self._parcels.close(FLUSH_SECONDS)
         self._inlet.close()

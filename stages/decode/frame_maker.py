@@ -45,10 +45,10 @@ class FrameMaker:
         self._picture_size: tuple[int, int] | None = None  # as coded, before any rotation
         self._epoch, self._seq = next_epoch(), 0
 
-    def hear(self, report: SenderReport, *, now_ns: int) -> None:
-        """Take in a camera's report of its own clock, which came at `now_ns` on the monotonic clock."""
+    def hear(self, report: tuple[int, int, int | None], *, now_ns: int) -> None:
+        """Take in a camera's report of its own clock (`SenderReport`), which came at `now_ns`, monotonic."""
         if isinstance(self._clock, LiveClock):
-            self._clock.hear(report, arrival_ns=now_ns + self._wall_offset_ns)
+            self._clock.hear(SenderReport(*report), arrival_ns=now_ns + self._wall_offset_ns)
 
     def frame(self, surface: Surface, *, pts: int | None, size: tuple[int, int], now_ns: int) -> Frame:
         """The next picture, of `size` as coded, which came at `now_ns`. Another size begins a new epoch."""

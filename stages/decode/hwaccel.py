@@ -30,7 +30,11 @@ class HwaccelDecoder:
         self._header, self._device = header, torch.device(device)
         try:
             accelerator = HWAccel(
-                "cuda", device=str(self._device.index or 0), allow_software_fallback=False, is_hw_owned=True
+                "cuda",
+                device=str(self._device.index or 0),
+                allow_software_fallback=False,
+                is_hw_owned=True,
+                options={"primary_ctx": "1"},  # torch's, so that their streams can wait for each other
             )
             codec: Any = av.CodecContext.create(header.codec, "r", hwaccel=accelerator)
             if header.extradata:
@@ -88,7 +92,16 @@ class HwaccelDecoder:
             matrix=self._header.matrix,
             range=self._header.range,
             device=str(self._device),
+            ready=self._recorded(),
         )
+
+    def _recorded(self) -> Any:
+        """The event after which FFmpeg's copies are done: it queues them on the default stream."""
+        if self._device.type != "cuda":
+            return None
+        event: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.default_stream(self._device))
+        return event
 
     def _give_up_pictures(self) -> None:
         for event in self._read:

@@ -93,7 +93,13 @@ class Machine:
         self.ring.reclaim()
         self.labels = Labels(self.next_epoch)
         self.outbound = Outbound(
-            f"vision-{self.vision_inlet}", link_to=link_to, source=0, source_id="cam", cells=cells, ring=self.ring
+            f"vision-{self.vision_inlet}",
+            link_to=link_to,
+            source=0,
+            source_id="cam",
+            cells=cells,
+            own=cells.camera,
+            ring=self.ring,
         )
 
     def start_vision(self) -> None:

@@ -42,7 +42,7 @@ def cells() -> SourceCells:
     memory = Board.create(workers=1, sources=1)
     board = Board(memory, workers=1, sources=1)
     os.close(memory)
-    row = board.sources[0].begin(1)
+    row = board.sources[0].begin(1, by=board.sources[0].camera)
     assert row is not None
     row.captured, row.camera_sent, row.vision_received, row.vision_held = 5, 5, 5, 5
     return board.sources[0]

@@ -145,15 +145,15 @@ def test_dropped_frames_are_kept_by_reason(board: Board) -> None:
 
 def test_an_epoch_has_a_row_until_it_is_closed(board: Board) -> None:
     cells = board.sources[0]
-    row = cells.begin(1)
+    row = cells.begin(1, by=cells.camera)
     assert row is not None
     row.captured = 5
-    assert cells.begin(1 + EPOCH_ROWS) is None
+    assert cells.begin(1 + EPOCH_ROWS, by=cells.camera) is None
     assert cells.row(1) is row
     cells.publisher.closed_epoch = 1
     assert cells.row(1) is None
     assert cells.over_rows == [row]
-    fresh = cells.begin(1 + EPOCH_ROWS)
+    fresh = cells.begin(1 + EPOCH_ROWS, by=cells.camera)
     assert fresh is not None
     assert fresh.captured == 0
     assert [open_row.epoch for open_row in cells.open_rows] == [1 + EPOCH_ROWS]
@@ -173,7 +173,7 @@ def test_a_snapshot_is_a_copy_and_waits_for_writers_to_agree(board: Board) -> No
 @pytest.mark.parametrize("role", ["camera", "vision"])
 def test_what_a_dead_writer_left_open_is_mended(board: Board, role: Role) -> None:
     cells = board.sources[0]
-    row = cells.begin(1)
+    row = cells.begin(1, by=cells.camera)
     assert row is not None
     row.captured, row.camera_sent, row.vision_received, row.vision_sent = 5, 3, 3, 1  # and held: not written yet
     block = cells.camera if role == "camera" else cells.vision

@@ -79,7 +79,7 @@ def play(inlet: str, sources: list[SourceConfig], shared: Shared, orders: Connec
         rings.append(Ring(memory, freed, Geometry.of(slots=shared.slots, max_pixels=source.max_pixels)))
         links.append(SendingEnd(context, inlet, capacity=LINK_CAPACITY))
         cells = shared.board.sources[place]
-        assert cells.begin(1) is not None
+        assert cells.begin(1, by=cells.camera) is not None
     rows = [shared.board.sources[place].row(1) for place in range(len(sources))]
     seqs = [0] * len(sources)
     orders.send("ready")

@@ -1,0 +1,90 @@
+"""The threads of a vision worker that decode packets, one a source, and what they need of its loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pipeline.errors import DeviceLost
+from pipeline.links.handover import Handover
+from pipeline.workers.control import Control
+from pipeline.workers.decoding import DecodingCamera, DeviceParts, Given
+from pipeline.workers.messages import Complaint, Epoch, EpochWanted
+from pipeline.workers.occupants import Occupant
+from pipeline.workers.packets import packet_address
+
+FEED_MESSAGES = 4096  # frames are bounded by their slots long before
+STOP_SECONDS = 2.0
+
+
+class Decodings:
+    """Used by the loop's thread alone, but for what the threads put into `feed`, their questions and complaints."""
+
+    def __init__(
+        self,
+        parts: DeviceParts,
+        *,
+        inlet: str,
+        occupants: Mapping[int, Occupant],
+        control: Control,
+        wake: Callable[[], None],
+        and_here: bool,
+        hang_seconds: float,
+    ) -> None:
+        """`inlet`: the loop's; `hang_seconds`: a decoder that has a packet for so long hangs."""
+        self._parts, self._inlet, self._control = parts, inlet, control
+        self._occupants, self._and_here, self._hang_seconds = occupants, and_here, hang_seconds
+        self.feed = Handover(capacity=FEED_MESSAGES, wake=wake)
+        self._epochs = Given(wake)
+        self._wake = wake
+        self._threads: dict[int, DecodingCamera] = {}
+        self._complaints: list[tuple[str, Exception]] = []
+        for number in occupants:
+            self.admit(number)
+
+    def admit(self, number: int) -> None:
+        """Decode a source from now on."""
+        source_id = self._occupants[number].source.source_id
+        thread = DecodingCamera(
+            self._occupants[number],
+            address=packet_address(self._inlet, number),
+            parts=self._parts,
+            epochs=self._epochs,
+            feed=self.feed,
+            complain=lambda error: self._complain(source_id, error),
+            and_here=self._and_here,
+        )
+        self._threads[number] = thread
+        thread.start()
+
+    def dismiss(self, number: int) -> None:
+        """Decode it no longer."""
+        self._threads.pop(number).stop(STOP_SECONDS)
+
+    def answer(self, epoch: Epoch) -> None:
+        """An epoch came from the supervisor."""
+        self._epochs.answer(epoch.source, epoch.epoch, epoch.error)
+
+    def tend(self) -> None:
+        """Pass on what the threads ask and complain of. Raises `DeviceLost` where one found that out, or hangs."""
+        for number in self._epochs.wanted():
+            self._control.report(EpochWanted(source=number))
+        told, self._complaints = self._complaints, []
+        for source_id, error in told:
+            self._control.report(Complaint(about=source_id, error=type(error).__name__, message=str(error)))
+        for number, thread in self._threads.items():
+            if thread.failure is not None:
+                raise thread.failure
+            if thread.hangs(self._hang_seconds):
+                source_id = self._occupants[number].source.source_id
+                raise DeviceLost(f"the decoder has not come back from a packet of {source_id}")
+
+    def close(self) -> None:
+        """End all of them."""
+        self._epochs.close()
+        for thread in self._threads.values():
+            thread.stop(STOP_SECONDS)
+        self._threads.clear()
+
+    def _complain(self, source_id: str, error: Exception) -> None:
+        self._complaints.append((source_id, error))
+        self._wake()

@@ -1,0 +1,99 @@
+"""An opened source whose packets go to be decoded on a device, or that is decoded here after all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from pipeline.config import SourceConfig, expand, is_live
+from pipeline.errors import SourceError
+from pipeline.messages import CodedPacket
+from pipeline.stage import Access
+from stages.decode.container import Opened, open_container
+from stages.decode.faults import FOREIGN, reading_fault
+from stages.decode.nvdec_limits import nvdec_refusal
+from stages.decode.packets import header_of, packets_of
+from stages.decode.reader import VideoReader
+
+_TURNING = frozenset({"mp4", "matroska"})  # containers that say how pictures are to be turned
+
+
+class OpenedPackets:
+    """A `pipeline.stage.PacketReader`. One thread opens, iterates and closes."""
+
+    def __init__(self, opened: Opened, *, source: SourceConfig, address: str) -> None:
+        self._opened, self._source, self._address = opened, source, address
+        self._live = is_live(address)
+        self.header = header_of(opened, live=self._live)
+        self.refusal = refusal_of(opened)
+        self.received_bytes = 0
+        self._is_ours = True
+
+    def decoded_here(self, *, next_epoch: Callable[[], int]) -> VideoReader:
+        """The same source, decoded by this process from here on."""
+        self._is_ours = False
+        return VideoReader(self._opened, source=self._source, address=self._address, next_epoch=next_epoch)
+
+    def __iter__(self) -> Iterator[CodedPacket]:
+        """Packets until the end of a file, or where a live source fails: it times out, or hangs up."""
+        try:
+            for packet in packets_of(self._opened, live=self._live):
+                self.received_bytes += len(packet.data)
+                yield packet
+        except FOREIGN:
+            return
+
+    def failure(self, *, frames: int, silent_seconds: float | None) -> SourceError:
+        """Why a live source ended."""
+        return reading_fault(source=self._source, frames=frames, silent_seconds=silent_seconds)
+
+    def close(self) -> None:
+        """Release the container. Calling it twice does no harm."""
+        if self._is_ours:
+            self._is_ours = False
+            self._opened.container.close()
+
+
+def open_packets(source: SourceConfig, *, access: Access) -> OpenedPackets:
+    """A source's packets. Raises what `open_source` does."""
+    address = expand(source.url)
+    return OpenedPackets(open_container(source, address, access=access), source=source, address=address)
+
+
+def refusal_of(opened: Opened) -> str | None:
+    """Why NVIDIA's decoder, or what reads its pictures, does not take a stream; None where it does."""
+    codec = opened.stream.codec_context
+    layout = codec.format
+    bits = layout.components[0].bits if layout is not None and layout.components else None
+    if bits is not None and bits != 8:
+        return f"pictures of {bits} bits a sample are read on the CPU alone"
+    chroma = _chroma(codec.pix_fmt)
+    refused = nvdec_refusal(codec=codec.name, bits=bits, chroma=chroma, width=codec.width, height=codec.height)
+    if refused is not None:
+        return f"NVDEC does not take it: {refused}"
+    return "turned pictures are read on the CPU alone" if _is_turned(opened) else None
+
+
+def _chroma(name: str | None) -> str | None:
+    if name is None:
+        return None
+    for digits, chroma in (("420", "4:2:0"), ("nv12", "4:2:0"), ("422", "4:2:2"), ("444", "4:4:4"), ("gray", "gray")):
+        if digits in name:
+            return chroma
+    return name
+
+
+def _is_turned(opened: Opened) -> bool:
+    """Whether the container asks for its pictures to be turned, as those of telephones do.
+
+    PyAV tells it with a decoded picture alone, so that the first is looked at, and the file taken back to its start.
+    """
+    container = opened.container
+    if not _TURNING & set(container.format.name.split(",")):
+        return False
+    try:
+        first = next(container.decode(opened.stream), None)
+        turned = first is not None and bool(first.rotation)
+        container.seek(0)
+    except FOREIGN:
+        return True  # whoever decodes it here will say what is wrong with it
+    return turned
