@@ -124,6 +124,12 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
         metavar="NAME",
         help="what networks run on: auto, cpu, cuda (all), cuda:0,cuda:1 (default: a GPU if any)",
     )
+    group.add_argument(
+        "--decode",
+        metavar="WHERE",
+        choices=("auto", "cpu", "nvdec"),
+        help="where frames are decoded: cpu, nvdec (the GPU that looks at them), auto (default: where the model runs)",
+    )
     add_config_option(group)
     group.add_argument("--print-config", action="store_true", help="print the settings in force; run nothing")
 
@@ -181,6 +187,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
         "files_root": arguments.files_root,
         "engine": arguments.engine,
         "device": arguments.device,
+        "decode": arguments.decode,
         "offline": arguments.offline or None,
         "detector": {
             "model": arguments.detector,

@@ -1,7 +1,7 @@
 """A builder for tests of packets that the vision worker decodes: real sources, a decoder on the CPU, no network.
 
-The model's query says what goes wrong: ``model?decoder_dies_at=9&decoder_refuses=1&decoder_fails=1&decoder_hangs_at=9``,
-counted in packets of a decoder.
+The model's query says what goes wrong, counted in packets of a decoder:
+``model?decoder_dies_at=9&decoder_refuses=1&decoder_fails=1&decoder_hangs_at=9``.
 """
 
 from __future__ import annotations
