@@ -127,6 +127,8 @@ class DecodeCells(Block):
     last_arrival_ns = Word()  # monotonic
     session = Word()  # the camera worker's number of the connection whose packets it is given
     frames = Word()  # decoded in that
+    opened_ns = Word()  # monotonic; when it was ready for its packets
+    taken_ns = Word()  # monotonic; when it was given the last one
     ended = Word()  # number of the last connection of which nothing more will come
     refused = Word()  # number of the last connection whose packets it cannot decode
     decoding = Word()  # 1 while the decoder has a packet: who ends the process in that is suspect

@@ -31,7 +31,7 @@ class Member:
     withdrawn: bool = False  # all its frames are settled, and the workers are told to let go
     held_by: set[Role] = field(default_factory=set)  # of those, the ones that have not yet
     passed: bytes = b""  # the last segment that its workers took, of a folder
-    crashes: int = 0  # of vision workers, while they decoded a packet of it
+    crashes: list[float] = field(default_factory=list)  # monotonic seconds; of vision workers, decoding it alone
     on_cpu: bool = False  # its camera worker is to decode it
     held: bool = False  # a recording whose worker reads no further for now
     left_at: float = 0.0  # monotonic seconds; when it was removed

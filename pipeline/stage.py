@@ -193,7 +193,7 @@ class PacketReader(Protocol):
         """Packets in the order of the stream, until the end of a file or where a live source fails."""
 
     def failure(self, *, frames: int, silent_seconds: float | None) -> SourceError:
-        """Why a live source ended after so many decoded frames; None: it hung up."""
+        """Why a live source ended after so many decoded frames (None: it hung up), or a file gave none."""
 
     def close(self) -> None:
         """Release the container; from the thread that reads. Calling it twice does no harm."""

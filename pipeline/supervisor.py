@@ -53,6 +53,7 @@ MOST_COMPLAINTS = 1_000  # kept of a run that may last for months
 MOST_NOTES = 200
 MOST_FAILED_STARTS = 3  # in a row of vision workers on a device, before it counts as lost where there are others
 MOST_CRASHES = 2  # of the vision worker in the middle of a source's packet, before that is no chance
+CRASH_WINDOW_SECONDS = 600.0
 
 
 class Supervisor:
@@ -308,20 +309,24 @@ class Supervisor:
             self._arrange_replacement(seat, kill or describe_exit(status), by_itself=not kill and status >= 0)
 
     def _suspect(self) -> None:
-        """The vision worker ended: whose packets it was decoding each time is decoded on the CPU from now on."""
-        for member in self._roster.members.values():
-            if not member.cells.decode.decoding:
-                continue
-            member.crashes += 1
-            if member.crashes >= MOST_CRASHES and not member.on_cpu:
-                member.on_cpu = True
-                source_id = member.source.source_id
-                self.complain(
-                    f"{source_id}: the vision worker ended {member.crashes} times while it decoded this source, which"
-                    " is decoded on the CPU from now on"
-                )
-                if member.seat.child is not None:
-                    self.retire(member.seat, kill="it is to decode its source itself")
+        """The vision worker ended: whose packet alone it was decoding, and not for the first time of late, is decoded
+        on the CPU from now on.
+        """
+        suspects = [member for member in self._roster.members.values() if member.cells.decode.decoding]
+        if len(suspects) != 1:
+            return
+        (member,) = suspects
+        now = time.monotonic()
+        member.crashes = [at for at in member.crashes if now - at < CRASH_WINDOW_SECONDS] + [now]
+        if len(member.crashes) < MOST_CRASHES or member.on_cpu:
+            return
+        member.on_cpu = True
+        self.complain(
+            f"{member.source.source_id}: the vision worker ended {len(member.crashes)} times while it decoded this"
+            " source, which is decoded on the CPU from now on"
+        )
+        if member.seat.child is not None:
+            self.retire(member.seat, kill="it is to decode its source itself")
 
     def _arrange_replacement(self, seat: Seat, why: str, *, by_itself: bool) -> None:
         delay = seat.policy.delay_seconds(time.monotonic())

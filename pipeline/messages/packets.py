@@ -20,7 +20,7 @@ class StreamHeader:
         time_base: of the packets' time stamps.
         frame_rate: as declared; None where the container is silent.
         frame_count: of a file, as declared.
-        matrix, range: the colours of its pictures.
+        matrix, range: the colours of its pictures; no matrix where the stream names none.
         live, timed: a camera's; whether frames have time stamps that mean something.
         reported: whether it tells of its own clock.
         start_ns: when a recording began, since 1970.
@@ -35,7 +35,7 @@ class StreamHeader:
     time_base: Fraction
     frame_rate: Fraction | None
     frame_count: int | None
-    matrix: Matrix
+    matrix: Matrix | None
     range: Range
     live: bool
     timed: bool
@@ -54,6 +54,7 @@ class CodedPacket:
         is_key: whether decoding may begin here.
         is_corrupt: whether the demuxer says that a part is missing.
         is_shown: whether it is expected to give a frame.
+        after_hole: whether packets before it were dropped.
         arrival_ns: when it was read, on the monotonic clock of this machine.
         report: what the camera said of its own clock before it: SSRC, nanoseconds since 1970, and their time stamp.
     """
@@ -65,6 +66,7 @@ class CodedPacket:
     arrival_ns: int
     is_corrupt: bool = False
     is_shown: bool = True
+    after_hole: bool = False
     report: tuple[int, int, int | None] | None = None
 
     def __repr__(self) -> str:

@@ -167,6 +167,7 @@ class CameraWorker:
     def _decode_here(self, why: str) -> None:
         """From here on this process decodes."""
         self._forwarder = None
+        self._remember_counts()
         self._take_the_ring()
         self._tell(SourceState.CONNECTING, message=f"decoded on the CPU: {why}")
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
 import zmq
 
 from pipeline.address import is_live
@@ -13,12 +14,12 @@ from pipeline.board import SourceCells, changing
 from pipeline.config import SourceConfig
 from pipeline.errors import SourceError
 from pipeline.links.link import Link
-from pipeline.messages import CodedPacket, GapReason
+from pipeline.messages import CodedPacket, GapReason, StreamHeader
 from pipeline.stage import PacketReader
-from pipeline.workers.packets import Closed, Coded, Opened, Restarted, ToDecoder, encode, packet_address
+from pipeline.workers.packets import Closed, Coded, Opened, ToDecoder, encode, packet_address
 
 SEND_WAIT_MS = 200
-CLOSE_SECONDS = 2.0  # for the vision worker to take the end of a connection; of a file, it has as long as it works
+CLOSE_SECONDS = 1.0  # for the vision worker to take the end of a connection; of a file, it has as long as it works
 
 
 class Hands(Protocol):
@@ -54,21 +55,23 @@ class Forwarder:
         self._link: Link | None = None
         # A later worker of the source goes on counting where this one ended.
         self._session = max(cells.decode.session, cells.decode.ended)
+        self._before = self._session  # what was numbered so, or lower, is not of this connection and vision worker
+        self._header: StreamHeader | None = None
         self._announced = False  # the decoder knows of the connection, since it was last another one
-        self._restart_due = False
         self._skipping = False
         self._unsent = 0  # packets of this connection that were dropped
+        self._earlier = 0  # frames of this connection that vision workers before this one decoded
 
     def renew(self, outlet: str) -> None:
-        """Send to another vision worker from now on, or tell the same one that the publisher is another."""
+        """Send to another vision worker from now on, if it is another."""
         if outlet == self._outlet:
-            self._restart_due = self._announced
             return
-        self._outlet = outlet
+        self._earlier += self._frames_now
+        self._before = self._session
+        self._outlet, self._announced = outlet, False
         if self._link is not None:
             self._link.close()
             self._link = None
-        self._announced = False
 
     def forward(self, reader: PacketReader, hands: Hands) -> SourceError | None:
         """Send a connection's packets on until it ends, or is to end; what went wrong, if anything did.
@@ -77,23 +80,24 @@ class Forwarder:
         """
         camera, received = self._cells.camera, self._cells.camera.received_bytes
         undecoded = camera.undecoded
-        self._announced, self._skipping, self._unsent = False, False, 0
+        self._header, self._announced, self._skipping = reader.header, False, False
+        self._unsent = self._earlier = 0
+        self._before = self._session
         with changing(camera):
             camera.sends_packets = 1
         live, streaming, shown = is_live(self._source.url), False, 0
-        heard_ns = time.monotonic_ns()
         for packet in reader:
             if not hands.tend():
                 return None
             shown += packet.is_shown
-            self._send(packet, reader, hands)
+            self._send(packet, hands)
             camera.received_bytes, camera.undecoded = received + reader.received_bytes, undecoded + self._unsent
             if self._is_refused:
                 raise Refused
             if not streaming and self._frames:
                 streaming = True
                 hands.streams(reader.header.codec, expected_frames=reader.header.frame_count or 0)
-            if live and (silent := self._silent_seconds(heard_ns)) > self._source.read_timeout_seconds:
+            if live and (silent := self._silent_seconds()) > self._source.read_timeout_seconds:
                 return reader.failure(frames=self._frames, silent_seconds=silent)
             hands.reading()
         if live:
@@ -101,27 +105,47 @@ class Forwarder:
         return self._end_of_file(reader, hands, shown=shown, streaming=streaming, undecoded=undecoded)
 
     def close(self, reason: GapReason, *, final: bool, hands: Hands, patient: bool = False) -> None:
-        """The connection brings nothing more. `patient`: wait until all that was sent has been decoded."""
-        if not self._announced:
-            return
-        session, self._announced = self._session, False
-        deadline = time.monotonic() + CLOSE_SECONDS
-        sent = self._sent([Closed(session, reason, final)], b"")
-        while not sent and (patient or time.monotonic() < deadline):
-            self._wait_for_room(hands)
-            if patient and not hands.tend():
-                return
-            sent = self._sent([Closed(session, reason, final)], b"")
-        while sent and self._cells.decode.ended < session and (patient or time.monotonic() < deadline):
-            hands.waiting()
-            if patient and not hands.tend():
-                return
-            time.sleep(0.01)
+        """The connection brings nothing more. `patient`: wait until all that was sent has been decoded.
+
+        Where the vision worker is replaced meanwhile, what was on its way is lost, and the next one is told the end.
+        """
+        lost = not self._announced and patient and self._earlier > 0
+        while self._announced or lost:
+            outlet = self._outlet
+            if self._tell_the_end(reason, final=final, hands=hands, patient=patient, settles=lost):
+                break
+            if not patient or outlet == self._outlet:
+                break
+            lost = True
+        self._announced = False
 
     def end(self, flush_seconds: float) -> None:
         """Give what was sent up to so long to leave."""
         if self._link is not None:
             self._link.close(flush_seconds=flush_seconds)
+
+    def _tell_the_end(self, reason: GapReason, *, final: bool, hands: Hands, patient: bool, settles: bool) -> bool:
+        """Whether the decoder has heard that nothing more comes, and is done with what came."""
+        outlet, deadline = self._outlet, time.monotonic() + CLOSE_SECONDS
+
+        def going_on() -> bool:
+            hands.waiting()
+            if self._outlet != outlet or not (patient or time.monotonic() < deadline):
+                return False
+            return not patient or hands.tend()
+
+        def sent() -> bool:
+            return self._announce() and self._hand_on(Closed(self._session, reason, final, settles), b"")
+
+        while not sent():
+            if not going_on():
+                return False
+            self._wait_for_room(hands)
+        while self._cells.decode.ended < self._session:
+            if not going_on():
+                return False
+            time.sleep(0.01)
+        return True
 
     def _end_of_file(
         self, reader: PacketReader, hands: Hands, *, shown: int, streaming: bool, undecoded: int
@@ -138,38 +162,38 @@ class Forwarder:
             hands.streams(header.codec, expected_frames=header.frame_count or 0)
         return None
 
-    def _send(self, packet: CodedPacket, reader: PacketReader, hands: Hands) -> None:
+    def _send(self, packet: CodedPacket, hands: Hands) -> None:
         """Send a packet; of a live source with no room, it and those after it are dropped up to the next key frame."""
-        if (not self._announced or self._skipping) and not packet.is_key:
-            self._unsent += 1
-            return
-        while not self._tried(packet, reader):
-            if not self._source.lossless:
+        while not self._tried(packet):
+            if not self._source.lossless or ((not self._announced or self._skipping) and not packet.is_key):
                 self._skipping = True
                 self._unsent += 1
                 return
             self._wait_for_room(hands)
             if not hands.tend() or self._is_refused:
                 return
-            if not self._announced and not packet.is_key:  # another vision worker by now
-                self._unsent += 1
-                return
         self._skipping = False
 
-    def _tried(self, packet: CodedPacket, reader: PacketReader) -> bool:
-        if self._restart_due and self._sent([Restarted()], b""):
-            self._restart_due = False
-        if not self._announced:
-            session = self._session + 1
-            if not self._sent([Opened.of(reader.header, session=session)], b""):
-                return False
-            self._session, self._announced, self._restart_due = session, True, False
-        return self._sent([Coded.of(packet, session=self._session)], packet.data)
+    def _tried(self, packet: CodedPacket) -> bool:
+        if (not self._announced or self._skipping) and not packet.is_key:
+            return False
+        coded = Coded.of(packet, session=0, after_hole=self._skipping)
+        return self._announce() and self._hand_on(msgspec.structs.replace(coded, session=self._session), packet.data)
 
-    def _sent(self, messages: list[ToDecoder], data: bytes) -> bool:
+    def _announce(self) -> bool:
+        """Tell the decoder of the connection, if it does not know; False where there is no room."""
+        if not self._announced:
+            assert self._header is not None
+            session = self._session + 1
+            if not self._hand_on(Opened.of(self._header, session=session), b""):
+                return False
+            self._session, self._announced = session, True
+        return True
+
+    def _hand_on(self, message: ToDecoder, data: bytes) -> bool:
         if self._link is None:
             self._link = self._link_to(packet_address(self._outlet, self._number))
-        return all(self._link.send([encode(message), data]) for message in messages)
+        return self._link.send([encode(message), data])
 
     def _wait_for_room(self, hands: Hands) -> None:
         hands.waiting()
@@ -181,19 +205,22 @@ class Forwarder:
     @property
     def _frames(self) -> int:
         """Frames that were decoded of this connection."""
+        return self._earlier + self._frames_now
+
+    @property
+    def _frames_now(self) -> int:
+        """Those that the vision worker decoded which it is sent to now."""
         decode = self._cells.decode
-        return decode.frames if decode.session == self._session else 0
+        return decode.frames if decode.session == self._session > self._before else 0
 
     @property
     def _is_refused(self) -> bool:
-        return self._announced_once and self._cells.decode.refused == self._session
+        return self._cells.decode.refused == self._session > self._before
 
-    @property
-    def _announced_once(self) -> bool:
-        return self._cells.decode.session == self._session
-
-    def _silent_seconds(self, since_ns: int) -> float:
-        """How long nothing was decoded, of this connection."""
+    def _silent_seconds(self) -> float:
+        """How long packets were taken and gave no frame. A vision worker that loads takes none: no camera's fault."""
         decode = self._cells.decode
-        last_ns = max(since_ns, decode.last_arrival_ns if decode.session == self._session else 0)
-        return (time.monotonic_ns() - last_ns) / 1e9
+        if not self._announced or decode.session != self._session:
+            return 0.0
+        last_ns = max(decode.opened_ns, decode.last_arrival_ns)
+        return (decode.taken_ns - last_ns) / 1e9

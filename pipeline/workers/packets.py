@@ -21,7 +21,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
     time_base: tuple[int, int]
     frame_rate: tuple[int, int] | None
     frame_count: int | None
-    matrix: Matrix
+    matrix: Matrix | None
     value_range: Range
     live: bool
     timed: bool
@@ -85,10 +85,11 @@ class Coded(msgspec.Struct, frozen=True, array_like=True, tag="packet"):
     is_shown: bool
     arrival_ns: int
     report: tuple[int, int, int | None] | None
+    after_hole: bool
 
     @classmethod
-    def of(cls, packet: CodedPacket, *, session: int) -> Coded:
-        """A packet without its data."""
+    def of(cls, packet: CodedPacket, *, session: int, after_hole: bool) -> Coded:
+        """A packet without its data; `after_hole`: those before it were dropped."""
         return cls(
             session,
             packet.pts,
@@ -98,6 +99,7 @@ class Coded(msgspec.Struct, frozen=True, array_like=True, tag="packet"):
             packet.is_shown,
             packet.arrival_ns,
             packet.report,
+            after_hole,
         )
 
     def packet(self, data: bytes) -> CodedPacket:
@@ -111,22 +113,23 @@ class Coded(msgspec.Struct, frozen=True, array_like=True, tag="packet"):
             is_corrupt=self.is_corrupt,
             is_shown=self.is_shown,
             report=self.report,
+            after_hole=self.after_hole,
         )
 
 
 class Closed(msgspec.Struct, frozen=True, array_like=True, tag="closed"):
-    """A connection that brings nothing more. What the decoder holds back is still given where it is a file's end."""
+    """A connection that brings nothing more: what the decoder holds back is given, and its epoch ended.
+
+    `settles`: another vision worker had what went before, so that an epoch is to be begun, which ends the one before.
+    """
 
     session: int
     reason: GapReason
     final: bool
+    settles: bool
 
 
-class Restarted(msgspec.Struct, frozen=True, array_like=True, tag="restarted"):
-    """The publisher was replaced: the next frame begins a new epoch."""
-
-
-ToDecoder = Opened | Coded | Closed | Restarted
+ToDecoder = Opened | Coded | Closed
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_decoder = msgspec.msgpack.Decoder(ToDecoder).decode

@@ -24,7 +24,7 @@ from pipeline.messages import Batch, BatchResults, Frame
 from pipeline.wire import encode_results
 from pipeline.workers.bench import Bench
 from pipeline.workers.builder import load_builder
-from pipeline.workers.decoding import DeviceParts
+from pipeline.workers.decoding import DeviceParts, NoParts
 from pipeline.workers.decodings import Decodings
 from pipeline.workers.inbound import Entry, Inbound
 from pipeline.workers.messages import (
@@ -61,7 +61,7 @@ def run(bench: Bench) -> None:
         gc.freeze()
         config = bench.spec.config
         sends = config.decode == "nvdec" or (config.decode == "auto" and config.expects_gpu)
-        worker = VisionWorker(bench, graph, builder.device_parts(config) if sends else None)
+        worker = VisionWorker(bench, graph, (builder.device_parts(config) or NoParts()) if sends else None)
         graph.warm_up(worker.tell_of_loading)
         bench.control.report(Ready(notes=graph.notes))
         worker.run()
@@ -145,8 +145,10 @@ class VisionWorker:
             occupants=self._occupants,
             control=self._control,
             wake=self._wake,
+            context=self._context,
             and_here=self._bench.spec.config.hands_on_pictures,
             hang_seconds=self._bench.spec.config.supervisor.frame_deadline_seconds,
+            load_seconds=self._bench.spec.config.supervisor.load_deadline_seconds,
         )
 
     def _wake(self) -> None:
@@ -179,6 +181,8 @@ class VisionWorker:
                 self._draining = True
             elif isinstance(order, Reroute):
                 self._parcels.reroute(order.outlet)
+                if self._decodings is not None:
+                    self._decodings.renew()
             elif isinstance(order, SourceGiven):
                 self._bench.admit(order)
                 self._inbound.admit(order.number)
@@ -195,8 +199,8 @@ class VisionWorker:
             source_id = self._occupants[number].source.source_id
             if self._in_lanes[source_id] or not self._batcher.is_empty(source_id) or self._parcels.holds(number):
                 continue
-            if self._decodings is not None:
-                self._decodings.dismiss(number)
+            if self._decodings is not None and not self._decodings.dismiss(number):
+                continue
             self._inbound.dismiss(number)
             self._occupants.dismiss(number)
             self._graph.forget(source_id)

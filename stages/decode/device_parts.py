@@ -46,7 +46,7 @@ class CudaParts:
             try:
                 from stages.decode.hwaccel import HwaccelDecoder
 
-                return HwaccelDecoder(header, device=self._device)
+                return HwaccelDecoder(header, device=self._device, max_pixels=source.max_pixels)
             except (DecodeError, ImportError) as second:
                 raise DecodeError(f"{first}; {second}") from first
 

@@ -17,6 +17,7 @@ from torch.utils.dlpack import from_dlpack
 from pipeline.errors import DecodeError
 from pipeline.messages import CodedPacket, DeviceSurface, StreamHeader
 from pipeline.stage import Decoded
+from stages.decode.colours import default_matrix
 from stages.decode.faults import FOREIGN
 
 _ERRORS: tuple[type[Exception], ...] = (*FOREIGN, RuntimeError, BufferError)
@@ -25,7 +26,7 @@ _ERRORS: tuple[type[Exception], ...] = (*FOREIGN, RuntimeError, BufferError)
 class HwaccelDecoder:
     """FFmpeg's decoder with pictures on a CUDA device."""
 
-    def __init__(self, header: StreamHeader, *, device: str) -> None:
+    def __init__(self, header: StreamHeader, *, device: str, max_pixels: int) -> None:
         """Raises `DecodeError` where FFmpeg cannot decode the stream there."""
         self._header, self._device = header, torch.device(device)
         try:
@@ -39,6 +40,7 @@ class HwaccelDecoder:
             codec: Any = av.CodecContext.create(header.codec, "r", hwaccel=accelerator)
             if header.extradata:
                 codec.extradata = header.extradata
+            codec.options = {"max_pixels": str(max_pixels)}
             codec.open()
         except _ERRORS as exc:
             raise DecodeError(f"FFmpeg cannot decode {header.codec} on {self._device}: {exc}") from exc
@@ -85,11 +87,12 @@ class HwaccelDecoder:
             raise DecodeError(f"{self._header.codec} on {self._device}: {exc}") from exc
 
     def _surface(self, picture: Any) -> DeviceSurface:
-        luma, chroma = (from_dlpack(plane) for plane in picture.planes)
+        # By the capsule: PyAV takes no stream to wait for, which torch names where it is given the plane itself.
+        luma, chroma = (from_dlpack(plane.__dlpack__()) for plane in picture.planes)
         return DeviceSurface(
             "nv12",
             (luma[: picture.height, : picture.width], _pairs(chroma, picture.height, picture.width)),
-            matrix=self._header.matrix,
+            matrix=self._header.matrix or default_matrix(picture.width, picture.height),
             range=self._header.range,
             device=str(self._device),
             ready=self._recorded(),

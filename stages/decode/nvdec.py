@@ -3,12 +3,14 @@
 PyNvVideoCodec is imported here alone, because it fails on import where the driver's encode library is missing. The
 driver spreads sessions over a chip's engines by itself (seven on Hopper), so there is nothing to choose. In low-latency
 mode a picture comes out with the packet that completes it, which the packet must say; streams whose pictures are
-reordered are decoded as they come, a few pictures late.
+reordered are decoded as they come, a few pictures late. Damage is not told: pictures that it had to guess parts of come
+out like others.
 """
 
 from __future__ import annotations
 
 import ctypes
+import re
 from typing import Any
 
 import torch
@@ -17,22 +19,16 @@ from torch.utils.dlpack import from_dlpack
 from pipeline.errors import DecodeError, DeviceLost
 from pipeline.messages import CodedPacket, DeviceSurface, StreamHeader
 from pipeline.stage import Decoded
+from stages.decode.colours import default_matrix
 from stages.models.letterbox import nv12_planes
 
-CODECS = {  # FFmpeg's name: NVIDIA's
-    "h264": "H264",
-    "hevc": "HEVC",
-    "mpeg1video": "MPEG1",
-    "mpeg2video": "MPEG2",
-    "mpeg4": "MPEG4",
-    "vc1": "VC1",
-    "mjpeg": "JPEG",
-    "vp8": "VP8",
-    "vp9": "VP9",
-    "av1": "AV1",
-}
+CODECS = {"h264": "H264", "hevc": "HEVC"}  # FFmpeg's name: NVIDIA's
 _NUMBERED = 1 << 20  # pictures whose time stamps are remembered; more are never inside a decoder
-_LOST = ("CUDA_ERROR_ILLEGAL", "CUDA_ERROR_LAUNCH", "CUDA_ERROR_DEINITIALIZED", "CUDA_ERROR_ECC", "CUDA_ERROR_UNKNOWN")
+# What CUDA does not recover from, by name and by number, as the library gives the one or the other.
+_LOST = re.compile(
+    r"CUDA_ERROR_(ILLEGAL|LAUNCH|DEINITIALIZED|ECC|UNKNOWN|MISALIGNED|HARDWARE)"
+    r"|returned error (4|214|700|702|709|71[0-9]|999)\b"
+)
 
 
 class NvdecDecoder:
@@ -51,6 +47,7 @@ class NvdecDecoder:
         self._number = 0
         self._read: list[Any] = []
         self._prefix = header.extradata
+        self._sizes = sequence_sets(header.codec, header.extradata)  # that the session began with
         self._session: Any = None
         self._open()
 
@@ -63,15 +60,14 @@ class NvdecDecoder:
         """Pictures that are finished with this packet. Raises `DecodeError`, `DeviceLost`."""
         self._give_up_pictures()
         data = self._prefix + packet.data
+        before = self._begun_anew(data) if packet.is_key else []
         try:
             pictures = self._session.Decode(self._packet(data, packet))
         except Exception as exc:
             self._failed(exc)
-            if not packet.is_key:
-                raise DecodeError(f"{self._header.codec} on NVDEC: {exc}") from exc
-            pictures = self._anew(data, packet)
+            raise DecodeError(f"{self._header.codec} on NVDEC: {exc}") from exc
         self._prefix = b""
-        return [self._decoded(picture) for picture in pictures]
+        return [*before, *(self._decoded(picture) for picture in pictures)]
 
     def read_until(self, event: Any) -> None:
         """Pictures that were handed out are read until `event`."""
@@ -112,17 +108,35 @@ class NvdecDecoder:
             self._failed(exc)
             raise DecodeError(f"NVDEC of {self._device} cannot decode {self._header.codec}: {exc}") from exc
 
-    def _anew(self, data: bytes, packet: CodedPacket) -> list[Any]:
-        """What a fresh session makes of a key frame: larger pictures than a session began with need a new one."""
-        self._session = None
-        self._stamps.clear()
-        self._open()
-        try:
-            pictures: list[Any] = self._session.Decode(self._packet(data, packet))
-        except Exception as exc:
-            self._failed(exc)
-            raise DecodeError(f"{self._header.codec} on NVDEC: {exc}") from exc
-        return pictures
+    def _begun_anew(self, data: bytes) -> list[Decoded]:
+        """Begin a session anew where the parameter sets are others, and give what the one before held back.
+
+        The library goes on in the session, but scales pictures of another size to that of the first.
+        """
+        found = sequence_sets(self._header.codec, data)
+        if not found or found == self._sizes:
+            return []
+        held: list[Decoded] = []
+        if self._sizes:
+            while some := self.flush():
+                held += [self._copy(one) for one in some]
+            self._session = None
+            self._stamps.clear()
+            self._open()
+        self._sizes = found
+        return held
+
+    def _copy(self, picture: Decoded) -> Decoded:
+        """A picture of its own memory, which outlives its session."""
+        surface = picture.surface
+        assert isinstance(surface, DeviceSurface)
+        if surface.ready is not None:
+            surface.ready.synchronize()
+        planes = tuple(plane.clone() for plane in surface.planes)
+        if surface.ready is not None:
+            torch.cuda.current_stream(self._device).synchronize()
+        kept = DeviceSurface("nv12", planes, matrix=surface.matrix, range=surface.range, device=surface.device)
+        return Decoded(kept, picture.pts, picture.is_damaged)
 
     def _packet(self, data: bytes, packet: CodedPacket) -> Any:
         """The packet as the library takes it, by the address of bytes that must outlive the call."""
@@ -150,7 +164,7 @@ class NvdecDecoder:
         surface = DeviceSurface(
             "nv12",
             planes,
-            matrix=self._header.matrix,
+            matrix=self._header.matrix or default_matrix(width, height),
             range=self._header.range,
             device=str(self._device),
             ready=self._recorded(),
@@ -182,8 +196,19 @@ class NvdecDecoder:
 
     def _failed(self, error: Exception) -> None:
         """Raises `DeviceLost` for what CUDA does not recover from."""
-        if any(sign in str(error) for sign in _LOST):
+        if _LOST.search(str(error)):
             raise DeviceLost(f"NVDEC of {self._device}: {error}; the process must end") from error
+
+
+def sequence_sets(codec: str, data: bytes) -> bytes:
+    """The sequence parameter sets among parts with start codes, which say how large pictures are; empty for none."""
+    found = []
+    for part in data.split(b"\x00\x00\x01")[1:]:
+        if part:
+            kind = part[0] & 0x1F if codec == "h264" else (part[0] >> 1) & 0x3F
+            if kind == (7 if codec == "h264" else 33):
+                found.append(part.rstrip(b"\x00"))
+    return b"|".join(dict.fromkeys(found))
 
 
 def _library() -> Any:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from pipeline.config import SourceConfig, expand, is_live
-from pipeline.errors import SourceError
+from pipeline.errors import NoDecodableFrames, SourceError
 from pipeline.messages import CodedPacket
 from pipeline.stage import Access
 from stages.decode.container import Opened, open_container
-from stages.decode.faults import FOREIGN, reading_fault
+from stages.decode.faults import FOREIGN, named, reading_fault
 from stages.decode.nvdec_limits import nvdec_refusal
 from stages.decode.packets import header_of, packets_of
 from stages.decode.reader import VideoReader
 
+CODECS = ("h264", "hevc")  # whose parameter sets tell when a decoder must begin anew
+_PROGRESSIVE = 1
 _TURNING = frozenset({"mp4", "matroska"})  # containers that say how pictures are to be turned
 
 
@@ -43,7 +45,11 @@ class OpenedPackets:
             return
 
     def failure(self, *, frames: int, silent_seconds: float | None) -> SourceError:
-        """Why a live source ended."""
+        """Why a live source ended, or a file gave no frame."""
+        if not self._live:
+            return NoDecodableFrames(
+                f"{named(self._source)} holds {self.header.codec} video, but no frame of it can be decoded"
+            )
         return reading_fault(source=self._source, frames=frames, silent_seconds=silent_seconds)
 
     def close(self) -> None:
@@ -62,6 +68,10 @@ def open_packets(source: SourceConfig, *, access: Access) -> OpenedPackets:
 def refusal_of(opened: Opened) -> str | None:
     """Why NVIDIA's decoder, or what reads its pictures, does not take a stream; None where it does."""
     codec = opened.stream.codec_context
+    if codec.name not in CODECS:
+        return f"{codec.name} is decoded on the CPU; {' and '.join(CODECS)} are decoded on a device"
+    if int(codec.field_order) > _PROGRESSIVE:
+        return "interlaced pictures are decoded on the CPU, which leaves their lines as they are"
     layout = codec.format
     bits = layout.components[0].bits if layout is not None and layout.components else None
     if bits is not None and bits != 8:
@@ -70,7 +80,7 @@ def refusal_of(opened: Opened) -> str | None:
     refused = nvdec_refusal(codec=codec.name, bits=bits, chroma=chroma, width=codec.width, height=codec.height)
     if refused is not None:
         return f"NVDEC does not take it: {refused}"
-    return "turned pictures are read on the CPU alone" if _is_turned(opened) else None
+    return _turned(opened)
 
 
 def _chroma(name: str | None) -> str | None:
@@ -82,18 +92,20 @@ def _chroma(name: str | None) -> str | None:
     return name
 
 
-def _is_turned(opened: Opened) -> bool:
-    """Whether the container asks for its pictures to be turned, as those of telephones do.
+def _turned(opened: Opened) -> str | None:
+    """Why not, where the container asks for its pictures to be turned, as those of telephones do.
 
     PyAV tells it with a decoded picture alone, so that the first is looked at, and the file taken back to its start.
     """
     container = opened.container
     if not _TURNING & set(container.format.name.split(",")):
-        return False
+        return None
+    refusal = None
     try:
         first = next(container.decode(opened.stream), None)
-        turned = first is not None and bool(first.rotation)
-        container.seek(0)
+        if first is None or first.rotation:
+            refusal = "turned pictures are read on the CPU alone"
     except FOREIGN:
-        return True  # whoever decodes it here will say what is wrong with it
-    return turned
+        refusal = "its first picture is damaged"
+    container.seek(0)
+    return refusal

@@ -13,9 +13,9 @@ from av.video.stream import VideoStream
 from pipeline.messages import CodedPacket, Matrix, Range, StreamHeader
 from stages.decode.capture_time import NS, recording_start_ns
 from stages.decode.container import Opened
+from stages.decode.faults import FOREIGN
 from stages.decode.reader import UNTIMED_FORMATS, declared_packets, stream_info
 from stages.decode.sender_reports import ReportReader
-from stages.decode.surface import default_matrix
 
 _START_CODES = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
 _TO_START_CODES = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
@@ -29,7 +29,6 @@ def header_of(opened: Opened, *, live: bool) -> StreamHeader:
     info = stream_info(stream, live=live)
     container = opened.container
     extradata = bytes(codec.extradata or b"")
-    matrix = _MATRICES.get(int(codec.colorspace), default_matrix(codec.width, codec.height))
     value_range: Range = "full" if int(codec.color_range) == _FULL_RANGE or _is_jpeg(stream) else "limited"
     return StreamHeader(
         codec=codec.name,
@@ -40,7 +39,7 @@ def header_of(opened: Opened, *, live: bool) -> StreamHeader:
         time_base=stream.time_base or Fraction(1, NS),
         frame_rate=info.frame_rate,
         frame_count=info.frame_count,
-        matrix=matrix,
+        matrix=_MATRICES.get(int(codec.colorspace)),
         range=value_range,
         live=live,
         timed=not (live and container.format.name in UNTIMED_FORMATS),
@@ -65,13 +64,14 @@ def packets_of(
         heard = None if reports is None else reports.read(packet)
         report = None if heard is None else (heard.ssrc, heard.camera_ns, heard.pts)
         arrival_ns = monotonic_ns()
-        for part in _rewritten(packet, rewritten):
+        parts = _rewritten(packet, rewritten)
+        for part in parts if parts is not None else [packet]:
             yield CodedPacket(
                 data=bytes(part),
                 pts=part.pts,
                 dts=part.dts,
                 is_key=part.is_keyframe,
-                is_corrupt=part.is_corrupt,
+                is_corrupt=part.is_corrupt or parts is None,
                 is_shown=not part.is_discard,
                 arrival_ns=arrival_ns,
                 report=report,
@@ -79,8 +79,12 @@ def packets_of(
             report = None
 
 
-def _rewritten(packet: Packet[VideoStream], by: BitStreamFilterContext | None) -> list[Packet[VideoStream]]:
-    return [packet] if by is None else by.filter(packet)
+def _rewritten(packet: Packet[VideoStream], by: BitStreamFilterContext | None) -> list[Packet[VideoStream]] | None:
+    """The packet with start codes; None for one that is broken."""
+    try:
+        return [packet] if by is None else by.filter(packet)
+    except FOREIGN:
+        return None
 
 
 def _needs_start_codes(codec: str, extradata: bytes) -> bool:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.messages import DeviceSurface, Surface
+from stages.models.torch_buckets import translated
 
 _Shape = tuple[tuple[int, ...], ...]
 
@@ -29,14 +30,16 @@ class TorchPool:
     def write(self, index: int, surface: Surface) -> tuple[DeviceSurface, Any]:
         """Copy a picture there: where it is now, and the CUDA event after which `surface` was read, None for at once.
 
-        Nobody may be reading what was in that place before.
+        Nobody may be reading what was in that place before. Raises `ModelError`, `torch.OutOfMemoryError` where that
+        fails, `DeviceLost` where the device did.
         """
         shape = tuple(tuple(plane.shape) for plane in surface.planes)
-        known, planes = self._held.get(index, ((), ()))
-        if known != shape:
-            planes = tuple(torch.empty(one, dtype=torch.uint8, device=self._device) for one in shape)
-            self._held[index] = shape, planes
-        done = self._copied(surface, planes)
+        with translated(f"pictures on {self._device}"):
+            known, planes = self._held.get(index, ((), ()))
+            if known != shape:
+                planes = tuple(torch.empty(one, dtype=torch.uint8, device=self._device) for one in shape)
+                self._held[index] = shape, planes
+            done = self._copied(surface, planes)
         there = DeviceSurface(
             surface.format,
             planes,

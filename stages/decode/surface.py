@@ -9,11 +9,11 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from pipeline.messages import Matrix, Range, Surface
+from stages.decode.colours import default_matrix
 
 UInt8 = npt.NDArray[np.uint8]
 
 _VIEWED = frozenset({"yuv420p", "yuvj420p"})
-_SD_WIDTH, _SD_HEIGHT = 1280, 576  # below the one and up to the other, a picture is standard definition
 _NEUTRAL_CHROMA = 128
 
 # Untagged gray uses all 256 values in picture codecs and FFmpeg's scaler, but not in the standards of these.
@@ -65,11 +65,6 @@ class SurfaceMaker:
 def matrix_of(picture: VideoFrame) -> Matrix:
     """The matrix the stream names; where it names none, BT.601 in standard definition, else BT.709, as mpv does."""
     return _MATRIX.get(picture.colorspace, default_matrix(picture.width, picture.height))
-
-
-def default_matrix(width: int, height: int) -> Matrix:
-    """The matrix of a stream that names none."""
-    return "bt601" if width < _SD_WIDTH and height <= _SD_HEIGHT else "bt709"
 
 
 def range_of(picture: VideoFrame, *, gray: Range = "full") -> Range:

@@ -1,7 +1,7 @@
 """A builder for tests of packets that the vision worker decodes: real sources, a decoder on the CPU, no network.
 
 The model's query says what goes wrong, counted in packets of a decoder:
-``model?decoder_dies_at=9&decoder_refuses=1&decoder_fails=1&decoder_hangs_at=9``.
+``model?decoder_dies_at=9&decoder_refuses=1&decoder_fails=1&decoder_hangs_at=9&decoder_raises_at=9&no_device=1``.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class FaultyDecoder:
             os.kill(os.getpid(), signal.SIGKILL)
         if self._packets == self._settings.get("decoder_hangs_at"):
             time.sleep(3600)
+        if self._packets == self._settings.get("decoder_raises_at"):
+            raise RuntimeError("this decoder has a fault")
         if self._settings.get("decoder_fails"):
             raise DecodeError("this decoder gives nothing")
         return self._decoder.decode(packet)
@@ -74,8 +76,9 @@ def open_packets(source: SourceConfig, *, access: Access) -> Any:
     return real.open_packets(source, access=access)
 
 
-def device_parts(config: PipelineConfig) -> HostParts:
-    return HostParts(settings_of(config.detector_config.model))
+def device_parts(config: PipelineConfig) -> HostParts | None:
+    settings = settings_of(config.detector_config.model)
+    return None if settings.get("no_device") else HostParts(settings)
 
 
 def build_graph(config: PipelineConfig) -> Graph:

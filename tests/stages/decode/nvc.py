@@ -57,11 +57,10 @@ class Decoder:
         return [self._picture(one) for one in self._codec.decode(given)]
 
     def _picture(self, frame: Any) -> Picture:
-        size = (frame.width, frame.height)
-        if self._size is not None and size[0] * size[1] > self._size[0] * self._size[1]:
-            raise RuntimeError("Reconfigure Not supported when width/height > maxwidth/maxheight")
-        self._size = self._size or size
-        buffer = torch.from_numpy(np.ascontiguousarray(frame.reformat(format="nv12").to_ndarray()))
+        """Pictures of another size come out in that of the first, as the library's do."""
+        width, height = self._size = self._size or (frame.width, frame.height)
+        converted = frame.reformat(width=width, height=height, format="nv12")
+        buffer = torch.from_numpy(np.ascontiguousarray(converted.to_ndarray()))
         self._given.append(buffer)
         return Picture(buffer, frame.pts, self._library.layout)
 
