@@ -308,11 +308,11 @@ class Supervisor:
         else:
             self._arrange_replacement(seat, kill or describe_exit(status), by_itself=not kill and status >= 0)
 
-    def _suspect(self) -> None:
-        """The vision worker ended: whose packet alone it was decoding, and not for the first time of late, is decoded
+    def _suspect(self, vision: Seat) -> None:
+        """A vision worker ended: whose packet alone it was decoding, and not for the first time of late, is decoded
         on the CPU from now on.
         """
-        suspects = [member for member in self._roster.members.values() if member.cells.decode.decoding]
+        suspects = [one for one in self._roster.members_of(vision) if one.cells.decode.decoding]
         if len(suspects) != 1:
             return
         (member,) = suspects
