@@ -129,6 +129,7 @@ class DecodeCells(Block):
     frames = Word()  # decoded in that
     opened_ns = Word()  # monotonic; when it was ready for its packets
     taken_ns = Word()  # monotonic; when it was given the last one
+    drained = Word()  # number of the last connection whose packets were all decoded
     ended = Word()  # number of the last connection of which nothing more will come
     refused = Word()  # number of the last connection whose packets it cannot decode
     decoding = Word()  # 1 while the decoder has a packet: who ends the process in that is suspect

@@ -10,7 +10,7 @@ from pipeline.seats import Seat
 
 def load_of(cells: SourceCells) -> float | None:
     """Pixels a second that a source gives; None while its picture or its rate is not known."""
-    camera = cells.camera
+    camera = cells.decoder
     return camera.width * camera.height * camera.milli_fps / 1000 or None
 
 

@@ -154,10 +154,11 @@ class CameraWorker:
             final = self._stop.final if self._stop is not None else self._ends
             forwarder.close(reason, final=final, hands=self)
         except Refused:
-            forwarder.close("decode_error", final=False, hands=self)
-            self._decode_here("the device cannot decode it")
-            if self._ends and self._cells.decode.frames:
+            has_begun = self._ends and self._cells.decode.frames > 0
+            forwarder.close("decode_error", final=has_begun, hands=self)
+            if has_begun:  # from its start it would give every frame twice
                 return SourceUnsupported(f"{self._source.source_id}: the rest of it cannot be decoded on the device")
+            self._decode_here("the device cannot decode it")
             return self._session()
         finally:
             self._liveness.stamp(Phase.CLOSING, WAIT_DEADLINE_SECONDS)

@@ -29,7 +29,7 @@ from pipeline.stage import Decoded, Numbering, PacketDecoder, PicturePool
 from pipeline.workers.labels import Labels
 from pipeline.workers.occupants import Occupant
 from pipeline.workers.outbound import Outbound
-from pipeline.workers.packets import Closed, Coded, Opened, ToDecoder, decode_to_decoder
+from pipeline.workers.packets import Closed, Coded, Drain, Opened, ToDecoder, decode_to_decoder
 
 LINK_PACKETS = 16  # on either side of a link before a live camera's are dropped, and a file waits
 WAIT_MS = 500
@@ -221,6 +221,10 @@ class DecodingCamera(threading.Thread):
             self._own.taken_ns = time.monotonic_ns()
             if len(parts) > 1:
                 self._decode(message, parts[1])
+        elif isinstance(message, Drain):
+            if self._decoder is not None:
+                self._give_held(self._decoder)
+            self._own.drained = message.session
         else:
             self._close(message)
 
@@ -281,7 +285,7 @@ class DecodingCamera(threading.Thread):
             self._begin(self._next_epoch())
         self._out.end(message.reason, final=message.final)
         with changing(self._own):
-            self._own.ended = message.session
+            self._own.drained = self._own.ended = message.session
 
     def _give_held(self, decoder: PacketDecoder) -> None:
         """Give what the decoder holds back."""
@@ -327,10 +331,13 @@ class DecodingCamera(threading.Thread):
             read = self._out.send(frame, seq, slot, arrival_ns=arrival_ns)
         except DeviceLost:
             raise
-        except Exception:
+        except Exception as exc:
             self._ring.release(slot)
             self._out.lose(seq, "decode_error")
-            raise
+            if type(exc).__name__ != "OutOfMemoryError":  # torch's; the next frame may find room
+                raise
+            self._complain(exc)
+            return
         if read is not None:
             self._decoder.read_until(read)
 
@@ -379,7 +386,7 @@ class DecodingCamera(threading.Thread):
         self._release()
         self._out.end("decode_error", final=False)
         with changing(self._own):
-            self._own.session = self._own.refused = self._own.ended = self._session
+            self._own.session = self._own.refused = self._own.drained = self._own.ended = self._session
 
     def _release(self) -> None:
         if self._decoder is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 import zmq
@@ -16,10 +16,13 @@ from pipeline.errors import SourceError
 from pipeline.links.link import Link
 from pipeline.messages import CodedPacket, GapReason, StreamHeader
 from pipeline.stage import PacketReader
-from pipeline.workers.packets import Closed, Coded, Opened, ToDecoder, encode, packet_address
+from pipeline.workers.packets import Closed, Coded, Drain, Opened, ToDecoder, encode, packet_address
 
 SEND_WAIT_MS = 200
 CLOSE_SECONDS = 1.0  # for the vision worker to take the end of a connection; of a file, it has as long as it works
+
+
+Done = Literal["drained", "ended"]
 
 
 class Hands(Protocol):
@@ -60,6 +63,8 @@ class Forwarder:
         self._announced = False  # the decoder knows of the connection, since it was last another one
         self._skipping = False
         self._unsent = 0  # packets of this connection that were dropped
+        self._seen_key = False  # of this connection
+        self._since_ns = 0  # when it began
         self._earlier = 0  # frames of this connection that vision workers before this one decoded
 
     def renew(self, outlet: str) -> None:
@@ -82,6 +87,7 @@ class Forwarder:
         undecoded = camera.undecoded
         self._header, self._announced, self._skipping = reader.header, False, False
         self._unsent = self._earlier = 0
+        self._seen_key, self._since_ns = False, time.monotonic_ns()
         self._before = self._session
         with changing(camera):
             camera.sends_packets = 1
@@ -90,6 +96,7 @@ class Forwarder:
             if not hands.tend():
                 return None
             shown += packet.is_shown
+            self._seen_key = self._seen_key or packet.is_key
             self._send(packet, hands)
             camera.received_bytes, camera.undecoded = received + reader.received_bytes, undecoded + self._unsent
             if self._is_refused:
@@ -104,19 +111,10 @@ class Forwarder:
             return reader.failure(frames=self._frames, silent_seconds=None)
         return self._end_of_file(reader, hands, shown=shown, streaming=streaming, undecoded=undecoded)
 
-    def close(self, reason: GapReason, *, final: bool, hands: Hands, patient: bool = False) -> None:
-        """The connection brings nothing more. `patient`: wait until all that was sent has been decoded.
-
-        Where the vision worker is replaced meanwhile, what was on its way is lost, and the next one is told the end.
-        """
-        lost = not self._announced and patient and self._earlier > 0
-        while self._announced or lost:
-            outlet = self._outlet
-            if self._tell_the_end(reason, final=final, hands=hands, patient=patient, settles=lost):
-                break
-            if not patient or outlet == self._outlet:
-                break
-            lost = True
+    def close(self, reason: GapReason, *, final: bool, hands: Hands) -> None:
+        """The connection brings nothing more."""
+        if self._announced:
+            self._told(lambda: Closed(self._session, reason, final, settles=False), "ended", hands, patient=False)
         self._announced = False
 
     def end(self, flush_seconds: float) -> None:
@@ -124,8 +122,11 @@ class Forwarder:
         if self._link is not None:
             self._link.close(flush_seconds=flush_seconds)
 
-    def _tell_the_end(self, reason: GapReason, *, final: bool, hands: Hands, patient: bool, settles: bool) -> bool:
-        """Whether the decoder has heard that nothing more comes, and is done with what came."""
+    def _told(self, message: Callable[[], ToDecoder], word: Done, hands: Hands, *, patient: bool) -> bool:
+        """Whether the decoder has done what a message asks for, which `word` of the board tells by the connection.
+
+        `patient`: it has as long as it works; but where it is another's turn to decode meanwhile, it was not told.
+        """
         outlet, deadline = self._outlet, time.monotonic() + CLOSE_SECONDS
 
         def going_on() -> bool:
@@ -134,33 +135,45 @@ class Forwarder:
                 return False
             return not patient or hands.tend()
 
-        def sent() -> bool:
-            return self._announce() and self._hand_on(Closed(self._session, reason, final, settles), b"")
-
-        while not sent():
+        while not (self._announce() and self._hand_on(message(), b"")):
             if not going_on():
                 return False
             self._wait_for_room(hands)
-        while self._cells.decode.ended < self._session:
+        while getattr(self._cells.decode, word) < self._session:
             if not going_on():
                 return False
             time.sleep(0.01)
         return True
 
+    def _told_by_whoever_decodes(self, message: Callable[[], ToDecoder], word: Done, hands: Hands) -> bool:
+        """The same of whichever vision worker there is by then; False where the source is to end."""
+        while True:
+            outlet = self._outlet
+            if self._told(message, word, hands, patient=True):
+                return True
+            if outlet == self._outlet:
+                return False
+
     def _end_of_file(
         self, reader: PacketReader, hands: Hands, *, shown: int, streaming: bool, undecoded: int
     ) -> SourceError | None:
-        self.close("shutdown", final=True, hands=hands, patient=True)
+        if not self._told_by_whoever_decodes(lambda: Drain(self._session), "drained", hands):
+            return None
         if self._is_refused:
             raise Refused
         header, frames = reader.header, self._frames
         missing = max(shown - frames, header.declared_packets - frames, 0)
         self._cells.camera.undecoded = undecoded + max(missing - self._cells.decode.undecoded, 0)
-        if not frames:
-            return reader.failure(frames=0, silent_seconds=None)
-        if not streaming:
+        if frames and not streaming:
             hands.streams(header.codec, expected_frames=header.frame_count or 0)
-        return None
+
+        def end() -> Closed:
+            # A vision worker that took over and decoded nothing ends, with an epoch of its own, that of the one before.
+            return Closed(self._session, "shutdown", final=True, settles=bool(self._earlier) and not self._frames_now)
+
+        self._told_by_whoever_decodes(end, "ended", hands)
+        self._announced = False
+        return None if frames else reader.failure(frames=0, silent_seconds=None)
 
     def _send(self, packet: CodedPacket, hands: Hands) -> None:
         """Send a packet; of a live source with no room, it and those after it are dropped up to the next key frame."""
@@ -220,6 +233,8 @@ class Forwarder:
     def _silent_seconds(self) -> float:
         """How long packets were taken and gave no frame. A vision worker that loads takes none: no camera's fault."""
         decode = self._cells.decode
+        if not self._seen_key:
+            return (time.monotonic_ns() - self._since_ns) / 1e9
         if not self._announced or decode.session != self._session:
             return 0.0
         last_ns = max(decode.opened_ns, decode.last_arrival_ns)

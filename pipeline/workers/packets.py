@@ -117,6 +117,12 @@ class Coded(msgspec.Struct, frozen=True, array_like=True, tag="packet"):
         )
 
 
+class Drain(msgspec.Struct, frozen=True, array_like=True, tag="drain"):
+    """A file's packets were all sent: what the decoder holds back is to be given, and the epoch stays open."""
+
+    session: int
+
+
 class Closed(msgspec.Struct, frozen=True, array_like=True, tag="closed"):
     """A connection that brings nothing more: what the decoder holds back is given, and its epoch ended.
 
@@ -129,7 +135,7 @@ class Closed(msgspec.Struct, frozen=True, array_like=True, tag="closed"):
     settles: bool
 
 
-ToDecoder = Opened | Coded | Closed
+ToDecoder = Opened | Coded | Drain | Closed
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_decoder = msgspec.msgpack.Decoder(ToDecoder).decode

@@ -17,7 +17,7 @@ from pipeline.engines.local import LocalEngine
 from pipeline.errors import NoDecodableFrames, SourceError
 from pipeline.messages import FrameResult, Gap
 from tests.cameras import RtspCamera, numbered_video
-from tests.cameras.behaviour import HangUpAfter
+from tests.cameras.behaviour import HangUpAfter, NoKeyframes
 from tests.pipeline.engines import Reader, check_in_order, gaps, luma, results, status_of, wait_for, worker_pid
 from tests.stages.decode.test_packet_decoders import FRAMES, made
 
@@ -218,7 +218,7 @@ def test_a_file_ends_though_its_vision_worker_died(at: int, engine_of: Callable[
     reader.until(lambda items: len(results(items, "a")) >= at)
     os.kill(worker_pid(engine, "vision"), signal.SIGKILL)
     reader.rest()
-    wait_for(lambda: status_of(engine, "a").state == "ENDED", "the end of the file")
+    wait_for(lambda: engine.finished, "the end of the run")
     check_in_order(reader.items, "a")
     status = status_of(engine, "a")
     assert status.in_flight == 0
@@ -261,3 +261,10 @@ def test_a_publisher_that_dies_with_all_slots_holds_no_file_up(
     reader.rest()
     wait_for(lambda: engine.finished, "the end of the run")
     assert status_of(engine, "a").in_flight == 0
+
+
+def test_a_camera_without_key_frames_says_so(engine_of: Callable[..., LocalEngine]) -> None:
+    with RtspCamera(numbered_video(25), behaviour=NoKeyframes()) as blind:
+        engine = engine_of({"url": blind.url, "source_id": "a", "read_timeout_seconds": 1.0})
+        engine.start()
+        wait_for(lambda: status_of(engine, "a").state == "NO_DECODABLE_FRAMES", "the camera's fault told")
