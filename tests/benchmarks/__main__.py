@@ -24,11 +24,14 @@ SECTIONS = {
     "endtoend": "End to end",
     "churn": "Sources that come and go",
     "device": "Device kernels",
+    "nvdec": "NVIDIA's decoder",
+    "streams": "Streams on a GPU",
     "panoptic": "Panoptic post-processing",
     "batching": "Deadline batching",
     "ceiling": "The runtime's own ceiling",
 }
-ON_CUDA = ("device", "panoptic")  # these run there, and need nothing that reads or sends video
+ON_CUDA = ("device", "panoptic", "nvdec", "streams")  # these run there, and need no PyAV
+CUDA_ALONE = ("nvdec", "streams")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -42,9 +45,12 @@ def main() -> None:
     arguments = parser.parse_args()
     device = arguments.device
     sections: dict[str, list[Row]] = {}
-    for name in arguments.names or (ON_CUDA if device == "cuda" else SECTIONS):
+    here = ON_CUDA if device == "cuda" else [name for name in SECTIONS if name not in CUDA_ALONE]
+    for name in arguments.names or here:
         if device == "cuda" and name not in ON_CUDA:
             parser.error(f"{name} does not run on a GPU; one of {', '.join(ON_CUDA)} does")
+        if device == "cpu" and name in CUDA_ALONE:
+            parser.error(f"{name} runs on a GPU alone: --device cuda")
         run: Callable[..., list[Row]] = import_module(f"tests.benchmarks.{name}").run
         known = {"quick": arguments.quick, "device": device}
         sections[name] = run(**{key: value for key, value in known.items() if key in signature(run).parameters})
