@@ -14,14 +14,13 @@ import torch
 
 from pipeline.config import SourceConfig
 from pipeline.errors import DecodeError, DeviceLost
-from pipeline.messages import CodedPacket, DeviceSurface, StreamHeader, Surface
+from pipeline.messages import CodedPacket, StreamHeader, Surface
 from pipeline.stage import Access, Decoded, PacketDecoder
 from stages.decode import open_source
 from stages.decode.container import open_container
 from stages.decode.host_decoder import HostDecoder
 from stages.decode.nvdec import NvdecDecoder
 from stages.decode.packets import header_of, packets_of
-from tests.gpu import cuda_device
 from tests.stages.decode.nvc import Library
 
 CROSSING = Path(__file__).parents[3] / "samples" / "crossing" / "crossing.mp4"
@@ -255,28 +254,3 @@ def test_planes_of_ffmpeg_on_cuda_are_taken_without_a_stream() -> None:
     surface = decoder._surface(Picture())
     assert torch.equal(surface.planes[0], luma[:5, :7])
     assert torch.equal(surface.planes[1], chroma.view(3, 4, 2))
-
-
-# On a GPU: EVERYFRAME_REQUIRE=gpu pytest -m gpu
-
-
-@pytest.mark.gpu
-def test_nvdec_gives_the_pictures_of_ffmpeg(clip: Path) -> None:
-    device = cuda_device()
-    header, given = packets(clip)
-    decoder = NvdecDecoder(header, device=device.name, max_pixels=MOST)
-    check_same(list(decoded_by(decoder, given)), read(clip))
-    decoder.close()
-
-
-@pytest.mark.gpu
-def test_ffmpeg_on_cuda_gives_the_pictures_of_ffmpeg(tmp_path: Path) -> None:
-    from stages.decode.hwaccel import HwaccelDecoder
-
-    device = cuda_device()
-    clip = made(tmp_path, "h264-low-delay", sizes=((256, 192),))
-    header, given = packets(clip)
-    decoder = HwaccelDecoder(header, device=device.name, max_pixels=MOST)
-    (first, *_) = decoder.decode(given[0]) or decoder.decode(given[1])
-    assert isinstance(first.surface, DeviceSurface)
-    check_same([(first.pts, planes(first))], read(clip)[:1])
