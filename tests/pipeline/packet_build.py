@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline import build as real
 from pipeline.config import PipelineConfig, PublishConfig, SourceConfig
@@ -19,12 +19,12 @@ from pipeline.graph import Graph
 from pipeline.messages import CodedPacket, StreamHeader
 from pipeline.stage import Access, Decoded, PacketDecoder, Reader, Sink
 from pipeline.workers.builder import ResultPublisher
-from stages.decode.device_parts import frame_maker
-from stages.decode.frame_maker import FrameMaker
-from stages.decode.host_decoder import HostDecoder
-from stages.decode.pool import TorchPool
 from tests.pipeline.fake_build import build_graph as fake_graph
 from tests.pipeline.fake_build import settings_of
+
+if TYPE_CHECKING:
+    from stages.decode.frame_maker import FrameMaker
+    from stages.decode.pool import TorchPool
 
 
 class FaultyDecoder:
@@ -49,7 +49,7 @@ class FaultyDecoder:
 
 
 class HostParts:
-    """Decoders on the CPU, in the vision worker; pictures in tensors there."""
+    """Decoders on the CPU, in the vision worker; pictures in tensors there. No other worker imports torch or PyAV."""
 
     def __init__(self, settings: dict[str, float]) -> None:
         self._settings = settings
@@ -57,14 +57,20 @@ class HostParts:
     def decoder(self, header: StreamHeader, source: SourceConfig) -> Any:
         if self._settings.get("decoder_refuses"):
             raise DecodeError("this decoder takes nothing")
+        from stages.decode.host_decoder import HostDecoder
+
         return FaultyDecoder(HostDecoder(header, max_pixels=source.max_pixels), self._settings)
 
     def numbering(
         self, header: StreamHeader, source_id: str, *, next_epoch: Callable[[], int], wall_offset_ns: int
     ) -> FrameMaker:
+        from stages.decode.device_parts import frame_maker
+
         return frame_maker(header, source_id, next_epoch=next_epoch, wall_offset_ns=wall_offset_ns)
 
     def pool(self) -> TorchPool:
+        from stages.decode.pool import TorchPool
+
         return TorchPool("cpu")
 
 
