@@ -236,11 +236,15 @@ class PipelineConfig(Settings, frozen=True, kw_only=True):
             return False
         return self.detector_config.model != EMBEDDED_MODEL or self.detector_config.backend == "onnxruntime"
 
+    @property
+    def decodes_on_device(self) -> bool:
+        """Whether vision workers decode, as far as can be told without loading torch."""
+        return self.decode == "nvdec" or (self.decode == "auto" and self.expects_gpu)
+
     def sends_packets_of(self, source: SourceConfig) -> bool:
         """Whether a source's camera worker leaves decoding to the vision worker, unless that cannot do it."""
-        wanted = self.decode == "nvdec" or (self.decode == "auto" and self.expects_gpu)
         one_stream = scheme_of(source.url) in ONE_STREAM and not is_folder(source.url)
-        return wanted and source.decode != "cpu" and not source.realtime and one_stream
+        return self.decodes_on_device and source.decode != "cpu" and not source.realtime and one_stream
 
     @property
     def detector_config(self) -> DetectorConfig:

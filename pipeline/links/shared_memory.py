@@ -25,7 +25,7 @@ from functools import lru_cache
 import numpy as np
 
 from pipeline.errors import LinkError
-from pipeline.messages import DeviceSurface, Matrix, PixelFormat, Range, Surface, UInt8
+from pipeline.messages import DeviceSurface, Matrix, PixelFormat, Range, Surface, UInt8, on_host
 from pipeline.stage import PicturePool
 
 PAGE = mmap.PAGESIZE
@@ -143,7 +143,7 @@ class Ring:
             self._on_device[slot.index] = (slot.generation, there)
             if not self._and_here:
                 return read
-            surface = host_copy(surface)
+            surface = on_host(surface)
         targets = self._planes(slot, surface.format, surface.width, surface.height)
         for target, plane in zip(targets, surface.planes, strict=True):
             np.copyto(target, plane)
@@ -184,16 +184,6 @@ class Ring:
             raise LinkError(f"slot {slot.index} cannot hold {width}x{height} {pixel_format}: {self.geometry}")
         start = self.geometry.total_bytes - (self.geometry.slots - slot.index) * self.geometry.slot_bytes
         return [self._bytes[start + at : start + at + size].reshape(shape) for shape, at, size in layout]
-
-
-def host_copy(surface: Surface) -> Surface:
-    """A picture in this process' memory; itself where it is there."""
-    if not isinstance(surface, DeviceSurface):
-        return surface
-    if surface.ready is not None:
-        surface.ready.synchronize()
-    planes = tuple(np.asarray(plane.cpu()) for plane in surface.planes)
-    return Surface(surface.format, planes, matrix=surface.matrix, range=surface.range)
 
 
 def plane_shapes(pixel_format: PixelFormat, width: int, height: int) -> Sequence[tuple[int, ...]]:

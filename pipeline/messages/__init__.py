@@ -14,7 +14,7 @@ from pipeline.messages.batch import Batch
 from pipeline.messages.batch_results import BatchResults, results_of
 from pipeline.messages.blocks import BatchDetections, BatchTracks
 from pipeline.messages.detections import Detections, LabelMap, Prototypes, SemanticMap
-from pipeline.messages.frames import Clock, DeviceSurface, Frame, Matrix, PixelFormat, Range, Surface
+from pipeline.messages.frames import Clock, DeviceSurface, Frame, Matrix, PixelFormat, Range, Surface, on_host
 from pipeline.messages.geometry import Classes, Transform
 from pipeline.messages.packets import CodedPacket, StreamHeader
 from pipeline.messages.panoptic import PanopticMap, PanopticRuns, Segments
@@ -68,6 +68,7 @@ __all__ = [
     "Tracks",
     "Transform",
     "UInt8",
+    "on_host",
     "results_of",
     "with_track_ids",
 ]

@@ -67,6 +67,16 @@ class DeviceSurface(Surface):
         return f"DeviceSurface({self.format}, {self.width}x{self.height}, {self.matrix}, {self.range}, {self.device})"
 
 
+def on_host(surface: Surface) -> Surface:
+    """A picture in this process' memory: copied off a device, itself where it is there."""
+    if not isinstance(surface, DeviceSurface):
+        return surface
+    if surface.ready is not None:
+        surface.ready.synchronize()
+    planes = tuple(plane.cpu().numpy() for plane in surface.planes)
+    return Surface(surface.format, planes, matrix=surface.matrix, range=surface.range)
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Frame:
     """One decoded frame: who it is, when it was captured, and its surface."""

@@ -51,24 +51,6 @@ class DeviceParts(Protocol):
         """Room for a source's pictures."""
 
 
-class NoParts:
-    """Where there is no device: every stream is refused."""
-
-    def decoder(self, header: StreamHeader, source: SourceConfig) -> PacketDecoder:
-        """Raises `DecodeError`."""
-        raise DecodeError("no CUDA device can be used here")
-
-    def numbering(
-        self, header: StreamHeader, source_id: str, *, next_epoch: Callable[[], int], wall_offset_ns: int
-    ) -> Numbering:
-        """Not asked for, since nothing is decoded."""
-        raise NotImplementedError
-
-    def pool(self) -> PicturePool:
-        """Not asked for either."""
-        raise NotImplementedError
-
-
 class Given:
     """Epochs that were asked for by threads, and are asked of the supervisor by the worker's loop."""
 
@@ -117,7 +99,7 @@ class DecodingCamera(threading.Thread):
         occupant: Occupant,
         *,
         address: str,
-        parts: DeviceParts,
+        parts: DeviceParts | None,
         epochs: Given,
         feed: Handover,
         complain: Callable[[Exception], None],
@@ -126,8 +108,8 @@ class DecodingCamera(threading.Thread):
         hang_seconds: float,
         load_seconds: float,
     ) -> None:
-        """`and_here`: pictures are wanted in shared memory as well; a decoder may have a packet for `hang_seconds`,
-        and the first of a connection for `load_seconds`.
+        """`parts`: None where there is no device, so that all is refused; `and_here`: pictures are wanted in shared
+        memory as well; a decoder may have a packet for `hang_seconds`, and the first of a connection for `load_seconds`.
         """
         super().__init__(name=f"decoding-{occupant.source.source_id}", daemon=True)
         self._occupant, self._parts, self._epochs = occupant, parts, epochs
@@ -238,13 +220,17 @@ class DecodingCamera(threading.Thread):
         self._session, self._failures, self._rate = opened.session, 0, Rate()
         self._allowed = self._load_seconds  # the first packet makes what the others use
         header = opened.header
+        parts = self._parts
+        if parts is None:
+            self._refuse(DecodeError("no CUDA device can be used here"))
+            return
         try:
-            self._decoder = self._parts.decoder(header, self._source)
+            self._decoder = parts.decoder(header, self._source)
         except DecodeError as exc:
             self._refuse(exc)
             return
-        self._ring.keep_on_device(self._parts.pool(), and_here=self._and_here)
-        self._numbering = self._parts.numbering(
+        self._ring.keep_on_device(parts.pool(), and_here=self._and_here)
+        self._numbering = parts.numbering(
             header,
             self._source.source_id,
             next_epoch=self._next_epoch,

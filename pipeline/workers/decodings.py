@@ -25,7 +25,7 @@ class Decodings:
 
     def __init__(
         self,
-        parts: DeviceParts,
+        parts: DeviceParts | None,
         *,
         inlet: str,
         occupants: Mapping[int, Occupant],

@@ -24,7 +24,7 @@ from pipeline.messages import Batch, BatchResults, Frame
 from pipeline.wire import encode_results
 from pipeline.workers.bench import Bench
 from pipeline.workers.builder import load_builder
-from pipeline.workers.decoding import DeviceParts, NoParts
+from pipeline.workers.decoding import DeviceParts
 from pipeline.workers.decodings import Decodings
 from pipeline.workers.inbound import Entry, Inbound
 from pipeline.workers.messages import (
@@ -60,8 +60,7 @@ def run(bench: Bench) -> None:
         gc.collect()
         gc.freeze()
         config = bench.spec.config
-        sends = config.decode == "nvdec" or (config.decode == "auto" and config.expects_gpu)
-        worker = VisionWorker(bench, graph, (builder.device_parts(config) or NoParts()) if sends else None)
+        worker = VisionWorker(bench, graph, builder.device_parts(config) if config.decodes_on_device else None)
         graph.warm_up(worker.tell_of_loading)
         bench.control.report(Ready(notes=graph.notes))
         worker.run()
@@ -92,7 +91,7 @@ class VisionWorker:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._inlet = ReceivingEnd(self._context, spec.inlet, capacity=spec.slots + SPARE_MESSAGES)
         self._woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._decodings = None if parts is None else self._decoding_with(parts)
+        self._decodings = self._decoding_with(parts) if config.decodes_on_device else None
         self._inbound = Inbound(
             self._inlet,
             self._batcher,
@@ -138,7 +137,7 @@ class VisionWorker:
             self._let_go()
         self._close()
 
-    def _decoding_with(self, parts: DeviceParts) -> Decodings:
+    def _decoding_with(self, parts: DeviceParts | None) -> Decodings:
         return Decodings(
             parts,
             inlet=self._bench.spec.inlet,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 
-from pipeline.messages import Batch, DeviceSurface, Float32, Frame, Surface
+from pipeline.messages import Batch, Float32, Frame, on_host
 from stages.models.backend import Backend, BatchBackend, Begun, SurfaceBackend
 from stages.models.preprocess import InputSpec, Placement, Preprocessor
 
@@ -69,16 +69,6 @@ class NetworkStage(ABC):
     def _one_by_one(self, frame: Frame) -> tuple[Outputs, Placement]:
         picture, placement = self._preprocess(on_host(frame.surface))
         return list(self._backend.view(picture).values()), placement
-
-
-def on_host(surface: Surface) -> Surface:
-    """A surface that a network on the CPU can look at: copied off a device, where it was decoded there all the same."""
-    if not isinstance(surface, DeviceSurface):
-        return surface
-    if surface.ready is not None:
-        surface.ready.synchronize()
-    planes = tuple(plane.cpu().numpy() for plane in surface.planes)
-    return Surface(surface.format, planes, matrix=surface.matrix, range=surface.range)
 
 
 def part_of(outputs: Outputs, row: int) -> list[Float32]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipeline.messages import Classes, Detections, Frame, PanopticMap, Transform
+from pipeline.messages import Classes, Frame, PanopticMap, Transform
 from pipeline.stage import Field
 from stages.detect.on_device import BoxReader, KeptBoxes, block_of
 from stages.models.device_backend import Looked
@@ -30,8 +30,7 @@ from stages.segment.box_masks import LONGEST_SIDE
 from stages.segment.fetch import RUNS_A_ROW, Shape, pack, things_of, unpack
 from stages.segment.merge import channel_labels
 from stages.segment.merge_kernels import VOID
-
-_NO_MASK = 0.4  # detections that score less are not painted, as in `merge`
+from stages.segment.queries import cut_to
 
 
 class MapSpot(NamedTuple):
@@ -133,7 +132,7 @@ class Queries:
             maps = made.unpack(whole.taken_apart(fetched))
             if maps is None:
                 return None
-            return Found([_cut(things_of(one), frame) for one, frame in zip(maps, frames, strict=True)], maps)
+            return Found([cut_to(frame, things_of(one)) for one, frame in zip(maps, frames, strict=True)], maps)
 
         return Reading(whole.values, unpacked)
 
@@ -221,9 +220,7 @@ class BoxesWithMaps:
             side = round(masks.shape[2] ** 0.5)
             squares = rows(masks).view(len(boxes), -1, side, side)
             instances = pasted_masks(squares, boxes, height=spot.height, width=spot.width)
-        return batched.merge_masks(
-            instances, rows(kept.scores), labels, label_at, classes=self._maps.classes, score_threshold=_NO_MASK
-        )
+        return batched.merge_masks(instances, rows(kept.scores), labels, label_at, classes=self._maps.classes)
 
 
 def _spots(maps: Tensor, picture: InputSpec, placements: Sequence[Placement]) -> list[MapSpot]:
@@ -240,13 +237,6 @@ def _spot_of(frame: Frame) -> MapSpot:
     ratio = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
     height, width = max(round(frame.height * ratio), 1), max(round(frame.width * ratio), 1)
     return MapSpot(height, width, Transform(frame.width / width, frame.height / height))
-
-
-def _cut(found: Detections, frame: Frame) -> Detections:
-    boxes = found.boxes.copy()
-    boxes[:, 0::2] = boxes[:, 0::2].clip(0, frame.width)
-    boxes[:, 1::2] = boxes[:, 1::2].clip(0, frame.height)
-    return Detections.of(boxes, found.scores, found.labels)
 
 
 @lru_cache(maxsize=1024)

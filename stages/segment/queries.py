@@ -73,7 +73,12 @@ class PanopticQueries:
             transform=transform,
             score_threshold=self._score_threshold,
         )
-        boxes = found.boxes.copy()
-        boxes[:, 0::2] = boxes[:, 0::2].clip(0, frame.width)
-        boxes[:, 1::2] = boxes[:, 1::2].clip(0, frame.height)
-        return panoptic, Detections.of(boxes, found.scores, found.labels)
+        return panoptic, cut_to(frame, found)
+
+
+def cut_to(frame: Frame, found: Detections) -> Detections:
+    """Things of a map, whose last pixels may reach beyond the picture, with boxes cut to it."""
+    boxes = found.boxes.copy()
+    boxes[:, 0::2] = boxes[:, 0::2].clip(0, frame.width)
+    boxes[:, 1::2] = boxes[:, 1::2].clip(0, frame.height)
+    return Detections.of(boxes, found.scores, found.labels)

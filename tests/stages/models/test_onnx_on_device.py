@@ -17,12 +17,11 @@ from onnx import TensorProto, helper
 
 from pipeline.config import DetectorConfig
 from pipeline.errors import DeviceLost, ModelError
-from pipeline.messages import Batch, DeviceSurface, Frame, Surface
+from pipeline.messages import Batch, DeviceSurface, Frame, Surface, on_host
 from stages.detect import build_detector
 from stages.models import backend as backends
 from stages.models.backend import Normalisation, SurfaceBackend, load_backend, open_network
 from stages.models.devices import Device
-from stages.models.network_stage import on_host
 from stages.models.onnx_placement import Placed
 from stages.models.preprocess import InputSpec, Preprocessor
 from tests import networks
