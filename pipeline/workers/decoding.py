@@ -109,7 +109,7 @@ class DecodingCamera(threading.Thread):
         load_seconds: float,
     ) -> None:
         """`parts`: None where there is no device, so that all is refused; `and_here`: pictures are wanted in shared
-        memory as well; a decoder may have a packet for `hang_seconds`, and the first of a connection for `load_seconds`.
+        memory as well; a decoder may have a packet for `hang_seconds`, the first of a connection for `load_seconds`.
         """
         super().__init__(name=f"decoding-{occupant.source.source_id}", daemon=True)
         self._occupant, self._parts, self._epochs = occupant, parts, epochs
