@@ -9,12 +9,13 @@ PyAV 18.1). FFmpeg does not compare the SSRC of a report with that of the pictur
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
-
-from av.packet import Packet
-from av.video.stream import VideoStream
+from typing import TYPE_CHECKING, NamedTuple
 
 from stages.decode.capture_time import NS
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.stream import VideoStream
 
 _REPORT = struct.Struct("@IQ")  # how FFmpeg's AVRTCPSenderReport begins: SSRC, NTP time
 _WALL_CLOCK = struct.Struct("@q")  # how its AVProducerReferenceTime begins: microseconds since 1970

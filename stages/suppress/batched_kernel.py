@@ -18,7 +18,7 @@ def decay_triton(
     boxes: Tensor,  # float32 [B, N, 4]
     scores: Tensor,  # float32 [B, N] 0 where a box cannot be kept
     labels: Tensor,  # int32 [B, N]
-    options: Tensor,  # float64 [3] sigma, iou_threshold, score_threshold
+    parameters: Tensor,  # float64 [3] sigma, iou_threshold, score_threshold
     method: int,
     rows: Tensor,  # int64 [B, M] of -1, filled
     kept: Tensor,  # float32 [B, M] of 0, filled
@@ -30,7 +30,7 @@ def decay_triton(
         boxes,
         scores,
         labels,
-        options,
+        parameters,
         rows,
         kept,
         count,
@@ -48,7 +48,7 @@ def _decay(
     boxes,
     scores,
     labels,
-    options,
+    parameters,
     rows,
     kept,
     count,
@@ -62,7 +62,7 @@ def _decay(
     labels += frame * count
     rows += frame * most
     kept += frame * most
-    sigma, iou_threshold, score_threshold = tl.load(options), tl.load(options + 1), tl.load(options + 2)
+    sigma, iou_threshold, score_threshold = tl.load(parameters), tl.load(parameters + 1), tl.load(parameters + 2)
     index = tl.arange(0, block)
     given = index < count
     x1 = tl.load(boxes + index * 4, mask=given, other=0.0).to(tl.float64)

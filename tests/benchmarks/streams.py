@@ -4,16 +4,19 @@
 second; what comes out goes through the batcher, the lanes and the graph that a run has, and is coded as for `all`. A
 frame's latency counts from its packet to its coded result. The networks are the real architectures with random weights:
 RT-DETRv2 with its R50, and EoMT-S for panoptic maps of every frame, and of every third. Theirs is the number of streams
-that is asked for; for the last row it is the loop a user would write, whose frames a second are held against ours.
+that is asked for, or the loop a user would write (`user_loop`), whose frames a second are held against ours. How busy
+the GPU and its decoder were is as the driver says (NVML). Where a frame's time goes is drawn beside the figures.
 """
 
 from __future__ import annotations
 
 import statistics
+import subprocess
 import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -29,12 +32,15 @@ from stages.decode.device_parts import CudaParts
 from tests.benchmarks.clips import RATE, clip_of, packets_in
 from tests.benchmarks.table import Row
 from tests.benchmarks.timing import Device
+from tests.benchmarks.user_loop import frames_a_second
 
 LATENCY_MS = 100.0
-LADDER = (8, 16, 25, 40, 50, 64, 80, 100, 128, 160, 200)
-SECONDS = 6.0
+LADDER = (16, 25, 32, 40, 50, 64, 80, 100, 128, 160, 200)
+SECONDS = 4.0
 SETTLE_SECONDS = 1.5  # before latencies count
 SLOTS = 24
+MAX_BATCH = 16
+PICTURE = Path(__file__).parent / "results" / "streams.png"
 
 
 @dataclass(slots=True)
@@ -47,6 +53,7 @@ class Measured:
     stage_ms: Counter[str] = field(default_factory=Counter)
     frames: int = 0
     lost: int = 0
+    busy: dict[str, float] = field(default_factory=dict)  # percent, by the part of the GPU
 
     @property
     def p95_ms(self) -> float:
@@ -57,6 +64,38 @@ class Measured:
     def keeps_up(self) -> bool:
         """Whether nothing was lost and the latency is kept."""
         return self.lost == 0 and self.p95_ms <= LATENCY_MS
+
+
+class Busy(threading.Thread):
+    """Asks the driver how busy the GPU and its decoder are, while this is entered."""
+
+    ASK = ("nvidia-smi", "--query-gpu=utilization.gpu,utilization.decoder", "--format=csv,noheader,nounits", "-lms=200")
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.share: dict[str, float] = {}
+        self._asked: list[list[float]] = []
+
+    def __enter__(self) -> Busy:
+        self._asker = subprocess.Popen(self.ASK, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._asker.terminate()
+        self._asker.wait()
+        self.join()
+        if self._asked:
+            columns = zip(*self._asked, strict=True)
+            self.share = dict(zip(("GPU", "decoder"), map(statistics.fmean, columns), strict=True))
+
+    def run(self) -> None:
+        """Read what it says until it ends."""
+        assert self._asker.stdout is not None
+        for line in self._asker.stdout:
+            told = [part.strip() for part in line.split(",")]
+            if len(told) == 2 and all(part.isdigit() for part in told):  # else the driver does not say
+                self._asked.append([float(part) for part in told])
 
 
 class Camera(threading.Thread):
@@ -120,6 +159,12 @@ class Rig:
         for camera in cameras:
             camera.start()
         measured = Measured(len(cameras))
+        with Busy() as busy:
+            self._play(cameras, measured)
+        measured.lost, measured.decode_ms, measured.busy = self.lost, self.decoded_ms, busy.share
+        return measured
+
+    def _play(self, cameras: list[Camera], measured: Measured) -> None:
         begin = time.monotonic()
         with Lanes[None](self._graph, notify=self._wake) as lanes:
             while (now := time.monotonic() - begin) < SECONDS + SETTLE_SECONDS:
@@ -134,8 +179,6 @@ class Rig:
             for camera in cameras:
                 camera.join()
             list(lanes.drain())
-        measured.lost, measured.decode_ms = self.lost, self.decoded_ms
-        return measured
 
     def _wake(self) -> None:
         with self._changed:
@@ -162,7 +205,7 @@ class Rig:
             for frame in completed.batch.frames:
                 measured.latencies_ms.append((now_ns - frame.arrival_monotonic_ns) / 1e6)
             for name, spent in timings.stage_ms.items():
-                measured.stage_ms[name] += round(spent * 1000)
+                measured.stage_ms[name] += round(spent * 1000) * len(completed.batch)
 
 
 def network(kind: str, folder: Path) -> str:
@@ -196,7 +239,7 @@ def climb(graph: Graph, clip: tuple[StreamHeader, list[CodedPacket]], parts: Any
     """The most streams of the ladder that keep up."""
     best = Measured(0)
     for streams in LADDER:
-        rig = Rig(graph, max_batch=8, every=every)
+        rig = Rig(graph, max_batch=MAX_BATCH, every=every)
         measured = rig.measure([Camera(number, *clip, parts, rig) for number in range(streams)])
         print(f"  {streams} streams: p95 {measured.p95_ms:.0f} ms, {measured.lost} lost, {measured.frames} frames")
         for number in range(streams):
@@ -208,7 +251,7 @@ def climb(graph: Graph, clip: tuple[StreamHeader, list[CodedPacket]], parts: Any
 
 
 def rows_of(name: str, best: Measured, target: int) -> list[Row]:
-    """How many streams, and where a frame's time goes."""
+    """How many streams, where a frame's time goes, and how busy the GPU is."""
     rows: list[Row] = [
         {
             "name": f"{name}: 1080p30 streams with p95 of at most {LATENCY_MS:.0f} ms (theirs: asked for)",
@@ -221,27 +264,71 @@ def rows_of(name: str, best: Measured, target: int) -> list[Row]:
     ]
     if not best.streams:
         return rows
-    spent = {stage: total / 1000 / max(best.frames, 1) for stage, total in best.stage_ms.items()}
-    spent["decode"] = statistics.fmean(best.decode_ms) if best.decode_ms else 0.0
-    spent["latency p95"] = best.p95_ms
-    for stage, milliseconds in spent.items():
+    for stage, milliseconds in {**spent_by(best), "latency p95": best.p95_ms}.items():
         rows.append({"name": f"{name}: {stage}", "ours": milliseconds, "theirs": None, "ratio": None, "unit": "ms"})
+    for part, percent in best.busy.items():
+        rows.append({"name": f"{name}: {part} busy", "ours": percent, "theirs": None, "ratio": None, "unit": "%"})
     return rows
 
 
-def run(device: Device = "cuda") -> list[Row]:
+def spent_by(best: Measured) -> dict[str, float]:
+    """Milliseconds of a frame, by where they went: decoder, the stages of its whole batch; waiting is what is left."""
+    stages = {stage: total / 1000 / max(best.frames, 1) for stage, total in best.stage_ms.items()}
+    decode = statistics.fmean(best.decode_ms) if best.decode_ms else 0.0
+    latency = statistics.fmean(best.latencies_ms) if best.latencies_ms else 0.0
+    return {"decode": decode, "wait": max(0.0, latency - decode - sum(stages.values())), **stages}
+
+
+def plot(measured: dict[str, Measured], path: Path) -> None:
+    """A bar for each network: where a frame's time goes."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.9 * len(measured)))
+    stages = list(dict.fromkeys(stage for best in measured.values() for stage in spent_by(best)))
+    names = [f"{name}\n{best.streams} streams" for name, best in measured.items()]
+    left = [0.0] * len(measured)
+    for number, stage in enumerate(stages):
+        widths = [spent_by(best).get(stage, 0.0) for best in measured.values()]
+        axes.barh(names, widths, left=left, label=stage, color=pyplot.get_cmap("tab10")(number))
+        left = [before + width for before, width in zip(left, widths, strict=True)]
+    axes.plot([best.p95_ms for best in measured.values()], names, "k|", markersize=24, label="latency p95")
+    axes.set(xlabel="milliseconds of a frame, from its packet to its coded result", xlim=(0, None))
+    axes.invert_yaxis()
+    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.35), frameon=False)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+
+
+CASES = (
+    ("detector", 1, 50, "RT-DETRv2-R50"),
+    ("panoptic", 1, 25, "EoMT-S, every frame"),
+    ("panoptic", 3, 50, "EoMT-S, every third frame"),
+)
+LOOP_TARGET = 10.0
+
+
+def run(device: Device = "cuda", *, cases: Sequence[tuple[str, int, int, str]] = CASES) -> list[Row]:
     """All rows."""
     import PyNvVideoCodec
 
     clip, parts = packets_in(clip_of("h264"), library=PyNvVideoCodec), CudaParts("cuda:0")
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for kind, every, target, name in (
-            ("detector", 1, 50, "RT-DETRv2-R50"),
-            ("panoptic", 1, 25, "EoMT-S, every frame"),
-            ("panoptic", 3, 50, "EoMT-S, every third frame"),
-        ):
-            model = network(kind, Path(folder) / f"{kind}-{every}")
-            with graph_of(kind, model, device, max_batch=8) as graph:
-                rows += rows_of(name, climb(graph, clip, parts, every=every), target)
+    rows: list[Row] = []
+    found: dict[str, Measured] = {}
+    with tempfile.TemporaryDirectory() as text:
+        for kind, every, target, name in cases:
+            folder = Path(text) / kind
+            model = network(kind, folder)
+            with graph_of(kind, model, device, max_batch=MAX_BATCH) as graph:
+                found[name] = best = climb(graph, clip, parts, every=every)
+            rows += rows_of(name, best, target)
+            if every == 1:
+                theirs = frames_a_second(kind, folder, clip_of("h264"), device=device)
+                ours = best.frames / SECONDS
+                rows.append(
+                    {"name": f"{name}: against OpenCV and transformers, a picture at a time", "ours": ours}
+                    | {"theirs": theirs, "ratio": ours / theirs, "unit": "frames/s", "target": LOOP_TARGET}
+                )
+    plot(found, PICTURE)
     return rows

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -92,21 +91,21 @@ def through(stages: Sequence[Any], frames: Sequence[Frame]) -> Batch:
 
 @cache
 def clip() -> tuple[Frame, ...]:
-    """Frames of the sample, each cut to another size, in rows as the decoder strides them."""
-    import av
+    """Frames of the sample, each cut to another size, in rows as decoders stride them."""
+    import cv2
 
-    from stages.decode.surface import SurfaceMaker
-
-    frames = []
-    with av.open(str(CLIP)) as container:
-        make = SurfaceMaker(codec="h264")
-        for seq, picture in enumerate(islice(container.decode(video=0), 0, 80, 20)):
-            surface = make(picture)
-            width, height = (min(*pair) for pair in zip(SIZES[seq], (surface.width, surface.height), strict=True))
-            half = ((height + 1) // 2, (width + 1) // 2)
-            y, u, v = surface.planes
-            planes = (y[:height, :width], *(plane[: half[0], : half[1]] for plane in (u, v)))
-            frames.append(frame(seq, Surface("yuv420p", planes, matrix=surface.matrix, range=surface.range)))
+    capture, frames = cv2.VideoCapture(str(CLIP)), list[Frame]()
+    while len(frames) < 4:
+        for _ in range(20):
+            good, picture = capture.read()
+            assert good, f"OpenCV cannot read {CLIP}"
+        height, width = picture.shape[:2]
+        levels = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
+        chroma = levels[height:].reshape(2, height // 2, width // 2)
+        width, height = (min(*pair) for pair in zip(SIZES[len(frames)], (width, height), strict=True))
+        half = ((height + 1) // 2, (width + 1) // 2)
+        planes = (levels[:height, :width], *(plane[: half[0], : half[1]] for plane in chroma))
+        frames.append(frame(len(frames), Surface("yuv420p", planes, matrix="bt601")))
     return tuple(frames)
 
 

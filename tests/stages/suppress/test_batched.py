@@ -142,6 +142,6 @@ def test_the_kernel_compiles_for_a_gpu(tmp_path: Any, monkeypatch: pytest.Monkey
     from stages.suppress.batched_kernel import _decay
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    pointers = {"boxes": "fp32", "scores": "fp32", "labels": "i32", "options": "fp64", "rows": "i64", "kept": "fp32"}
+    pointers = {"boxes": "fp32", "scores": "fp32", "labels": "i32", "parameters": "fp64", "rows": "i64", "kept": "fp32"}
     constants = {"gaussian": True, "hard": False, "block": 512}
     assert compiled_size(_decay, pointers=pointers, constants=constants) > 0

@@ -45,7 +45,7 @@ META = torch.device("meta")
 class FromTheHost(TorchDispatchMode):
     """Notes what reads a tensor of the host and one of the device, or makes the second of the first.
 
-    A tensor without dimensions is handed over with a kernel's arguments.
+    A tensor without dimensions is handed over with a kernel's arguments, unless it is copied.
     """
 
     def __init__(self, noted: list[str]) -> None:
@@ -56,7 +56,8 @@ class FromTheHost(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         read = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
         made = [t for t in tree_leaves(result) if isinstance(t, torch.Tensor)]
-        of_host = any(t.device.type == "cpu" and t.ndim for t in read)
+        is_copy = func is torch.ops.aten.copy_.default
+        of_host = any(t.device.type == "cpu" and (t.ndim or is_copy) for t in read)
         if of_host and any(t.device.type == "meta" for t in (*read, *made)):
             self.noted.append(str(func))
         return result
@@ -120,7 +121,7 @@ def test_oneformer_asks_and_says_so(tmp_path: Path) -> None:
     for semantic in (False, True):
         model = of_transformers("oneformer", tmp_path / str(semantic), semantic=semantic)
         assert not model.static
-        with pytest.raises(NotImplementedError, match="nonzero"):
+        with pytest.raises(RuntimeError, match="nonzero|item"):
             check(model.module)
 
 
