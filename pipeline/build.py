@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.engines.inline import InlineEngine
     from pipeline.graph import Graph
     from pipeline.workers.decoding import DeviceParts
+    from stages.models.devices import Device
     from stages.models.zoo.model import TorchModel
     from stages.models.zoo.run import Machine
     from stages.publish.curve import Curve
@@ -57,14 +58,24 @@ def open_packets(source: SourceConfig, *, access: Access) -> PacketReader:
 
 def device_parts(config: PipelineConfig) -> DeviceParts | None:
     """What decodes packets on the GPU that looks at them; None where there is none. Raises `ConfigError`."""
-    from stages.models.devices import choose_device
-
-    device = choose_device(config.device)
+    device = _device(config)
     if not device.is_cuda:
         return None
     from stages.decode.device_parts import CudaParts
 
     return CudaParts(device.name)
+
+
+def _device(config: PipelineConfig) -> Device:
+    """What was asked for, ready to be waited for by many threads. Raises `ConfigError`."""
+    from stages.models.devices import choose_device
+
+    device = choose_device(config.device)
+    if device.is_cuda:
+        from stages.models.cuda_streams import sleep_while_waiting
+
+        sleep_while_waiting(device.name)
+    return device
 
 
 class Prober(Protocol):
@@ -161,11 +172,10 @@ def _onnx_stages(config: PipelineConfig, lanes: int) -> _Built:
 def _torch_stages(config: PipelineConfig, lanes: int) -> _Built:
     """Networks of torchvision and transformers: on a GPU nothing but boxes and runs leaves it."""
     from stages.detect.zoo import torch_detector
-    from stages.models.devices import choose_device
     from stages.models.zoo.run import Machine
     from stages.segment.zoo import torch_segmenter
 
-    device = choose_device(config.device)
+    device = _device(config)
     machine = Machine(device=device, lanes=lanes, largest=config.frames_a_batch, offline=config.offline)
     model = torch_detector(config.detector_config, machine, config.suppress)
     beside = None

@@ -57,11 +57,14 @@ class DeviceSurface(Surface):
     """A picture in the memory of the device that will look at it: planes are torch tensors, strided as they came.
 
     Whoever reads it has its stream wait for `ready` first, and has passed it before the picture's slot is given back.
+    What a decoder has just given and will overwrite has a `stream` instead: it is read there, without waiting.
     """
 
     planes: tuple[Any, ...]
     device: str = "cpu"  # as torch has it
     ready: Any = None  # the CUDA event after which the planes hold the picture; None where they do already
+    stream: Any = None  # the CUDA stream on which it was made, and is overwritten
+    memory: Any = None  # uint8 [rows, columns], contiguous: all planes, where they lie in one piece
 
     def __repr__(self) -> str:
         return f"DeviceSurface({self.format}, {self.width}x{self.height}, {self.matrix}, {self.range}, {self.device})"
@@ -71,8 +74,9 @@ def on_host(surface: Surface) -> Surface:
     """A picture in this process' memory: copied off a device, itself where it is there."""
     if not isinstance(surface, DeviceSurface):
         return surface
-    if surface.ready is not None:
-        surface.ready.synchronize()
+    for made in (surface.ready, surface.stream):
+        if made is not None:
+            made.synchronize()
     planes = tuple(plane.cpu().numpy() for plane in surface.planes)
     return Surface(surface.format, planes, matrix=surface.matrix, range=surface.range)
 

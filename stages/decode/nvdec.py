@@ -20,10 +20,13 @@ from pipeline.errors import DecodeError, DeviceLost
 from pipeline.messages import CodedPacket, DeviceSurface, StreamHeader
 from pipeline.stage import Decoded
 from stages.decode.colours import default_matrix
+from stages.models.cuda_streams import on_stream
 from stages.models.letterbox import nv12_planes
 
 CODECS = {"h264": "H264", "hevc": "HEVC"}  # FFmpeg's name: NVIDIA's
 _NUMBERED = 1 << 20  # pictures whose time stamps are remembered; more are never inside a decoder
+_KNOWN = 64  # places of pictures that are remembered; a session has a few
+_FIRST = -1  # the priority of its stream: a copy does not wait behind a network's kernels
 # What CUDA does not recover from, by name and by number, as the library gives the one or the other.
 _LOST = re.compile(
     r"CUDA_ERROR_(ILLEGAL|LAUNCH|DEINITIALIZED|ECC|UNKNOWN|MISALIGNED|HARDWARE)"
@@ -42,10 +45,11 @@ class NvdecDecoder:
             raise DecodeError(f"NVDEC has no decoder for {header.codec}; {', '.join(CODECS)} are known")
         self._stream: Any = None
         if self._device.type == "cuda":
-            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+            self._stream = torch.cuda.Stream(self._device, priority=_FIRST)  # type: ignore[no-untyped-call]
         self._stamps: dict[int, int | None] = {}
         self._number = 0
         self._read: list[Any] = []
+        self._known: dict[int, DeviceSurface] = {}  # by address: the session uses its few places again and again
         self._prefix = header.extradata
         self._sizes = sequence_sets(header.codec, header.extradata)  # that the session began with
         self._session: Any = None
@@ -89,6 +93,9 @@ class NvdecDecoder:
         """End the session, when nobody reads its pictures any more."""
         if self._session is not None:
             self._give_up_pictures()
+            if self._stream is not None:
+                self._stream.synchronize()  # who reads there is done
+            self._known.clear()
             self._session = None
 
     def _open(self) -> None:
@@ -121,6 +128,7 @@ class NvdecDecoder:
             while some := self.flush():
                 held += [self._copy(one) for one in some]
             self._session = None
+            self._known.clear()
             self._stamps.clear()
             self._open()
         self._sizes = found
@@ -130,11 +138,10 @@ class NvdecDecoder:
         """A picture of its own memory, which outlives its session."""
         surface = picture.surface
         assert isinstance(surface, DeviceSurface)
-        if surface.ready is not None:
-            surface.ready.synchronize()
-        planes = tuple(plane.clone() for plane in surface.planes)
-        if surface.ready is not None:
-            torch.cuda.current_stream(self._device).synchronize()
+        with on_stream(self._stream):
+            planes = tuple(plane.clone() for plane in surface.planes)
+        if self._stream is not None:
+            self._stream.synchronize()
         kept = DeviceSurface("nv12", planes, matrix=surface.matrix, range=surface.range, device=surface.device)
         return Decoded(kept, picture.pts, picture.is_damaged)
 
@@ -151,25 +158,34 @@ class NvdecDecoder:
         return given
 
     def _decoded(self, picture: Any) -> Decoded:
+        place = int(picture.GetPtrToPlane(0))
+        surface = self._known.get(place)
+        if surface is None:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            surface = self._known[place] = self._surface(picture)
+        return Decoded(surface, self._stamp_of(int(picture.getPTS())), is_damaged=False)
+
+    def _surface(self, picture: Any) -> DeviceSurface:
         layout = getattr(picture.format, "name", str(picture.format))
         if layout != "NV12":
             raise DecodeError(f"{self._header.codec} on NVDEC: its pictures are {layout}; only NV12 is read")
-        buffer = from_dlpack(picture)
+        with on_stream(self._stream):
+            buffer = from_dlpack(picture)
         if buffer.ndim == 3:
             buffer = buffer[..., 0]
         height, width = buffer.shape[0] * 2 // 3, buffer.shape[1]
         if height * width > self._max_pixels:
             raise DecodeError(f"{self._header.codec}: a picture of {width}x{height}; max_pixels is {self._max_pixels}")
-        planes = nv12_planes(buffer, width=width, height=height, luma_rows=height)
-        surface = DeviceSurface(
+        return DeviceSurface(
             "nv12",
-            planes,
+            nv12_planes(buffer, width=width, height=height, luma_rows=height),
             matrix=self._header.matrix or default_matrix(width, height),
             range=self._header.range,
             device=str(self._device),
-            ready=self._recorded(),
+            stream=self._stream,
+            memory=buffer if buffer.is_contiguous() else None,
         )
-        return Decoded(surface, self._stamp_of(int(picture.getPTS())), is_damaged=False)
 
     def _stamp_of(self, number: int) -> int | None:
         """The time stamp of the packet that a picture came from; those of packets that gave none are forgotten."""
@@ -180,14 +196,6 @@ class NvdecDecoder:
         elif len(self._stamps) > 1000:
             del self._stamps[next(iter(self._stamps))]
         return stamp
-
-    def _recorded(self) -> Any:
-        """The event after which what the session has queued is done; None on a CPU."""
-        if self._stream is None:
-            return None
-        event: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        event.record(self._stream)
-        return event
 
     def _give_up_pictures(self) -> None:
         for event in self._read:

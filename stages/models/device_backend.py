@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pipeline.messages import DeviceSurface
 from stages.models import backend as backends
+from stages.models.cuda_streams import on_stream
 from stages.models.devices import Device
 from stages.models.letterbox import letterbox
 from stages.models.preprocess import InputSpec, Placement
@@ -37,11 +38,12 @@ class Looked:
     placements: tuple[Placement, ...]
     _made: Any = None  # the event after which the outputs hold
     _readers: list[Any] | None = None
+    _device: Any = None
 
     def here(self) -> dict[str, Tensor]:
         """The outputs, to be read on the current stream, which waits for them; the network then waits for it."""
         if self._made is not None and self._readers is not None:
-            stream = torch.cuda.current_stream()
+            stream = torch.cuda.current_stream(self._device)
             stream.wait_event(self._made)
             self._readers.append(stream)
         return self.outputs
@@ -99,7 +101,7 @@ class DeviceBackend:
             ModelError: when the network fails or the backend is closed.
             DeviceLost: when the device failed for good.
         """
-        with self._alone, torch.inference_mode(), translated(self.name), _on(self._stream):
+        with self._alone, torch.inference_mode(), translated(self.name), on_stream(self._stream):
             try:
                 looked = self._look(surfaces)
                 yield looked
@@ -144,7 +146,9 @@ class DeviceBackend:
         if self._stream is not None:
             made = torch.cuda.Event()  # type: ignore[no-untyped-call]
             made.record(self._stream)
-        return Looked({name: output[: len(surfaces)] for name, output in outputs.items()}, placements, made, [])
+        return Looked(
+            {name: output[: len(surfaces)] for name, output in outputs.items()}, placements, made, [], self.device
+        )
 
     def _prepare(self, surface: DeviceSurface, out: Tensor) -> Placement:
         if surface.ready is not None:
@@ -158,7 +162,3 @@ class DeviceBackend:
             made = torch.zeros(shape, dtype=self._dtype, device=self.device)
             self._pictures = made.to(memory_format=torch.channels_last)
         return self._pictures
-
-
-def _on(stream: Any) -> Any:
-    return torch.cuda.stream(stream) if stream is not None else nullcontext()

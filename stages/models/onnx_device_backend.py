@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from stages.models import backend as backends
 from stages.models.backend import DYNAMIC, Normalisation, Pictures, Signature
 from stages.models.bound_session import BoundSession
 from stages.models.buckets import bucket_for, buckets_up_to, parts
+from stages.models.cuda_streams import on_stream
 from stages.models.letterbox import letterbox
 from stages.models.preprocess import InputSpec, Placement
 from stages.models.torch_buckets import translated
@@ -233,7 +234,7 @@ class OnnxDeviceBackend:
         with self._alone, torch.inference_mode(), translated(self._name):
             if self._session is None:
                 raise ModelError("the network was closed and cannot be called any more")
-            with torch.cuda.stream(self._stream) if self._stream is not None else nullcontext():
+            with on_stream(self._stream):
                 try:
                     yield self._session
                 except BaseException:

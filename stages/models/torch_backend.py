@@ -25,6 +25,7 @@ from pipeline.messages import Float32
 from stages.models import backend as backends
 from stages.models.backend import DYNAMIC, Normalisation, Pictures, Port, Precision, Signature
 from stages.models.buckets import parts
+from stages.models.cuda_streams import on_stream
 from stages.models.devices import Device
 from stages.models.torch_buckets import Buckets, translated
 from stages.models.torch_runner import Execution, Prepared
@@ -287,9 +288,8 @@ class TorchBackend:
     def _launch(self, slot: Slot, inputs: Pictures) -> bool:
         """Queue a batch; False where the device has too little memory for one so large."""
         bucket = self._buckets.size(len(inputs))
-        on_stream = torch.cuda.stream(self._stream) if self._stream else nullcontext()
         try:
-            with self._launching, torch.inference_mode(), translated(self._name), on_stream:
+            with self._launching, torch.inference_mode(), translated(self._name), on_stream(self._stream):
                 uploaded = slot.upload(np.ascontiguousarray(inputs), bucket)
                 slot.download(self._buckets.runner(bucket, uploaded)(uploaded), len(inputs))
         except torch.OutOfMemoryError as exc:

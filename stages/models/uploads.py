@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import cv2
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.messages import DeviceSurface, PixelFormat, Surface, UInt8
+from stages.models.cuda_streams import on_stream
 from stages.models.preprocess import InputSpec
 from stages.models.torch_slots import Slot
 
@@ -36,7 +36,7 @@ class Uploads:
         starts = np.cumsum([0, *(_padded(plane.nbytes) for of_one in planes for plane in of_one)])
         if not starts[-1]:
             return [_as_is(surface) for surface in surfaces]
-        with torch.cuda.stream(self._stream) if self._stream is not None else nullcontext():
+        with on_stream(self._stream):
             held = slot.staging(int(starts[-1]))
             at = iter(starts.tolist())
             places = [[(next(at), plane) for plane in of_one] for of_one in planes]

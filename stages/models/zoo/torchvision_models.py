@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError
+from stages.models.zoo.folding import fold_normalisations
 from stages.models.zoo.weights import Published, check_sha256, fill, load_state, published_file, sha256_of
 
 _EPSILON_OF_PUBLISHED = {  # their published weights were trained with frozen normalisation that adds nothing
@@ -71,7 +72,8 @@ def load(
     fill(network, state, path=path, model=model)
     if name in _EPSILON_OF_PUBLISHED and path.name == published.url.rpartition("/")[2]:
         _without_epsilon(network)
-    return Loaded(network.eval(), names, version)
+    fold_normalisations(network.eval())
+    return Loaded(network, names, version)
 
 
 def make_network(name: str, **settings: Any) -> Any:

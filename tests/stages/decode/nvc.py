@@ -18,7 +18,10 @@ class Picture:
         self._buffer, self._pts = buffer, pts
         self.format = SimpleNamespace(name=layout)
 
-    def getPTS(self) -> int:  # noqa: N802 - the library's name
+    def GetPtrToPlane(self, plane: int) -> int:  # noqa: N802 - the library's name
+        return self._buffer.data_ptr()
+
+    def getPTS(self) -> int:  # noqa: N802
         return self._pts
 
     def __dlpack__(self, **settings: Any) -> Any:

@@ -121,7 +121,7 @@ def test_oneformer_asks_and_says_so(tmp_path: Path) -> None:
     for semantic in (False, True):
         model = of_transformers("oneformer", tmp_path / str(semantic), semantic=semantic)
         assert not model.static
-        with pytest.raises(RuntimeError, match="nonzero|item"):
+        with pytest.raises(RuntimeError, match=r"nonzero|item"):
             check(model.module)
 
 
