@@ -30,7 +30,8 @@ def decoded(parts: Any, header: Any, packets: list[Any], count: list[int], *, ro
         for packet in packets:
             for picture in decoder.decode(packet):
                 _, read = pool.write(count[0] % SLOTS, picture.surface)
-                decoder.read_until(read)
+                if read is not None:
+                    decoder.read_until(read)
                 count[0] += 1
     decoder.close()
 

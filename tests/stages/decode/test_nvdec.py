@@ -34,7 +34,8 @@ def digests(decoder: PacketDecoder, packets: list[CodedPacket], device: str) -> 
     for packet in packets:
         for picture in decoder.decode(packet):
             there, read = pool.write(len(found) % 4, picture.surface)
-            decoder.read_until(read)
+            if read is not None:
+                decoder.read_until(read)
             torch.cuda.current_stream().wait_event(there.ready)
             found.append(digest(there.planes))
         if len(found) >= FRAMES:
