@@ -32,7 +32,7 @@ SIDE = NETWORK // STRIDE
 ROWS = SIDE * FULL_HD[0] // FULL_HD[1]  # of the map that show the picture; the rest is padding
 TRANSFORM = Transform(FULL_HD[1] / SIDE, FULL_HD[0] / ROWS)
 THRESHOLD = 0.8
-BATCHES: dict[Device, tuple[int, ...]] = {"cpu": (1,), "cuda": (1, 8)}
+BATCHES: dict[Device, tuple[int, ...]] = {"cpu": (1,), "cuda": (1, 4)}
 SCALES: dict[Device, tuple[int, ...]] = {"cpu": (1, 4, 6), "cuda": (1, 4, 6)}
 TARGETS: dict[Device, float] = {"cpu": 50.0, "cuda": 50.0}
 
@@ -62,16 +62,21 @@ def _outputs(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     chances = rng.normal(0, 1, (QUERIES, len(CLASSES.names) + 1)).astype(np.float32)
     chances[:, -1] += 8
     found = rng.permutation(QUERIES)
+    seen = [_share(ids == segment + 1) for segment in range(SEGMENTS)]
     for query, segment in enumerate(rng.integers(0, SEGMENTS, QUERIES)):
-        masks[query] = _logits(ids == segment + 1, rng)  # most see what another sees better
+        masks[query] = _logits(seen[segment], rng)  # most see what another sees better
     for segment in range(SEGMENTS):
-        masks[found[segment]] = _logits(ids == segment + 1, rng)
+        masks[found[segment]] = _logits(seen[segment], rng)
         chances[found[segment], labels[segment]] = 16 + rng.uniform(-1, 1)
     return masks, chances, np.stack([labels[ids - 1], ids], axis=-1).astype(np.int64)
 
 
-def _logits(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    small = cv2.resize(mask.astype(np.float32), (SIDE, ROWS), interpolation=cv2.INTER_AREA)
+def _share(mask: np.ndarray) -> np.ndarray:
+    """How much of each place of the network's masks it covers."""
+    return cv2.resize(mask.astype(np.float32), (SIDE, ROWS), interpolation=cv2.INTER_AREA)
+
+
+def _logits(small: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     logits = np.full((SIDE, SIDE), -8.0, np.float32)
     logits[:ROWS] = np.log((small + 3e-4) / (1 - small + 3e-4)) + rng.normal(0, 0.3, small.shape)
     return logits

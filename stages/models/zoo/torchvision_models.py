@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.errors import ModelError
 from stages.models.zoo.folding import fold_normalisations
+from stages.models.zoo.fusing import fuse_convolutions
 from stages.models.zoo.weights import Published, check_sha256, fill, load_state, published_file, sha256_of
 
 _EPSILON_OF_PUBLISHED = {  # their published weights were trained with frozen normalisation that adds nothing
@@ -73,6 +74,7 @@ def load(
     if name in _EPSILON_OF_PUBLISHED and path.name == published.url.rpartition("/")[2]:
         _without_epsilon(network)
     fold_normalisations(network.eval())
+    fuse_convolutions(network)
     return Loaded(network, names, version)
 
 

@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError, ModelError
 from stages.models.backend import Normalisation
 from stages.models.preprocess import Fit, InputSpec
 from stages.models.zoo.folding import fold_normalisations
+from stages.models.zoo.fusing import fuse_convolutions
 from stages.models.zoo.weights import check_sha256, sha256_of
 
 _FILES = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json", "*token*", "*vocab*"]
@@ -86,6 +87,7 @@ def load_network(folder: Folder, class_name: str, *, sha256: str | None) -> tupl
             f"{folder.path}: not all weights of {class_name} are there: {missing[0]} and {len(missing) - 1} more lack"
         )
     fold_normalisations(network.eval())
+    fuse_convolutions(network)
     return network, version
 
 

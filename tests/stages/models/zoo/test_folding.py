@@ -1,4 +1,4 @@
-"""A network whose normalisations were folded gives what it gave before."""
+"""A network whose normalisations were folded, and whose convolutions were fused, gives what it gave before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from stages.models.zoo.folding import fold_normalisations
+from stages.models.zoo.fusing import Fused, fuse_convolutions
 from stages.models.zoo.torchvision_models import make_network
+from tests.gpu import cuda_device
 from tests.stages.models.zoo.tiny import transformers_folder
 
 SQUARE = {"size": {"height": 64, "width": 64}}
@@ -46,6 +48,11 @@ def check(network: nn.Module, given: Tensor, of: Any, *, left: int = 0) -> None:
     for ours, theirs in zip(of(network(given)), of(plain(given)), strict=True):
         assert float((ours - theirs).abs().max()) < 2e-4 * float(theirs.abs().max())
     assert fold_normalisations(network) == 0
+    fused = fuse_convolutions(network)
+    assert fused > 0
+    assert sum(isinstance(module, Fused) for module in network.modules()) > 0
+    for ours, theirs in zip(of(network(given)), of(plain(given)), strict=True):
+        assert float((ours - theirs).abs().max()) < 2e-4 * float(theirs.abs().max())
 
 
 @pytest.mark.parametrize("kind", TINY)
@@ -76,3 +83,22 @@ def test_a_backbone_with_frozen_normalisations() -> None:
 def test_what_another_layer_stands_between_stays() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.BatchNorm2d(4), nn.Conv2d(4, 8, 1), nn.BatchNorm2d(8))
     check(network, torch.rand(1, 3, 9, 9), lambda found: [found], left=1)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@torch.inference_mode()
+def test_a_gpu_has_kernels_for_it(dtype: torch.dtype) -> None:
+    device = cuda_device().name
+    network = make_network("deeplabv3_resnet50", num_classes=4).backbone
+    fold_normalisations(trained(network))
+    plain = copy.deepcopy(network).to(device, dtype).to(memory_format=torch.channels_last)
+    assert fuse_convolutions(network) > 20
+    network.to(device, dtype).to(memory_format=torch.channels_last)
+    given = torch.rand(2, 3, 96, 128, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    for _ in range(2):
+        for ours, theirs in zip(network(given).values(), plain(given).values(), strict=True):
+            error = float((ours - theirs).abs().max()) / float(theirs.abs().max())
+            assert error < {torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 8e-2}[dtype]
+    kernels = [module for module in network.modules() if isinstance(module, Fused)]
+    assert sum(dtype in module._trusted for module in kernels) > 0.9 * len(kernels)
