@@ -109,16 +109,17 @@ class Camera(threading.Thread):
         super().__init__(daemon=True)
         self.source_id = f"camera-{number}"
         self._header, self._packets, self._parts, self._rig = header, packets, parts, rig
-        self._first = number * 7 % len(packets)
+        self._offset = number * 7 % RATE / RATE**2  # seconds; cameras do not send at one time
 
     def run(self) -> None:
-        """Play until the rig ends, once all cameras have their decoders."""
+        """Play until the rig ends, once all cameras' decoders have given a picture: the first takes longest."""
         self._decoder = self._parts.decoder(self._header, SourceConfig(url="clip.mp4", source_id=self.source_id))
         self._pool = self._parts.pool()
-        self._rig.together.wait()
         first_key = next(i for i, packet in enumerate(self._packets) if packet.is_key)
         order = [*self._packets[first_key:], *self._packets[:first_key]]
-        due, seq = time.monotonic() + self._first / RATE / 7, 0
+        seq = 1 + next(number for number, packet in enumerate(order) if self._decoder.decode(packet))
+        self._rig.together.wait()
+        due = time.monotonic() + self._offset
         while not self._rig.ending.is_set():
             packet = order[seq % len(order)]
             due += 1 / RATE

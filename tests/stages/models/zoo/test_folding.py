@@ -93,7 +93,7 @@ def test_a_gpu_has_kernels_for_it(dtype: torch.dtype) -> None:
     network = make_network("deeplabv3_resnet50", num_classes=4).backbone
     fold_normalisations(trained(network))
     plain = copy.deepcopy(network).to(device, dtype).to(memory_format=torch.channels_last)
-    assert fuse_convolutions(network) > 20
+    assert fuse_convolutions(network) > 10
     network.to(device, dtype).to(memory_format=torch.channels_last)
     given = torch.rand(2, 3, 96, 128, device=device, dtype=dtype).to(memory_format=torch.channels_last)
     for _ in range(2):
