@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -117,10 +116,14 @@ class PanopticRuns(PanopticMap):
         segments: Segments,
         transform: Transform,
     ) -> None:
-        own: dict[str, Any] = {"lengths": lengths, "values": values, "segments": segments, "transform": transform}
-        own |= {"_width": width, "_height": height, "_pixels": None}
-        for name, value in own.items():
-            object.__setattr__(self, name, value)
+        put = object.__setattr__
+        put(self, "lengths", lengths)
+        put(self, "values", values)
+        put(self, "segments", segments)
+        put(self, "transform", transform)
+        put(self, "_width", width)
+        put(self, "_height", height)
+        put(self, "_pixels", None)
 
     @property
     def ids(self) -> npt.NDArray[np.uint16]:

@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.messages import NO_TRACK, BatchResults, FrameResult
+from pipeline.messages import NO_TRACK, BatchResults, FrameResult, PanopticMap
 from pipeline.wire.columns import pack_column
-from pipeline.wire.result import classes_bytes, encode_result, pack_panoptic
-from pipeline.wire.schema import DetectionTable, ModelPart, ResultRecord, TimingsPart, TrackTable, pack
+from pipeline.wire.result import classes_bytes, encode_result, pack_map
+from pipeline.wire.schema import (
+    DetectionTable,
+    ModelPart,
+    PanopticPart,
+    ResultRecord,
+    SegmentTable,
+    TimingsPart,
+    TrackTable,
+    pack,
+)
 
 
 def encode_results(results: Sequence[FrameResult]) -> list[bytes]:
@@ -34,6 +43,61 @@ class _Column:
         return self._data[rows[0] * self._width : rows[1] * self._width]
 
 
+class _Panoptic:
+    """The maps of a batch, each as it is coded; their segment tables as columns of all of them."""
+
+    def __init__(self, results: BatchResults) -> None:
+        self._maps = results.batch.panoptic or ()
+        there = [(i, one.segments) for i, one in enumerate(self._maps) if one is not None]
+        self._first = np.cumsum([0, *(0 if one is None else len(one.segments) for one in self._maps)]).tolist()
+        tables = [segments for _, segments in there]
+
+        def joined(name: str, dtype: str) -> _Column:
+            columns = [getattr(segments, name) for segments in tables]
+            return _Column(np.concatenate(columns) if columns else np.zeros(0), dtype)
+
+        self._id, self._label, self._area = (joined(name, "<i4") for name in ("ids", "labels", "areas"))
+        self._is_thing, self._score, self._box = (
+            joined(name, dtype) for name, dtype in (("is_thing", "|u1"), ("scores", "<f4"), ("boxes", "<f4"))
+        )
+        self._index = joined("detection_index", "<i4")
+        self._track_id = _Column(_tracks_of([(i, one.detection_index) for i, one in there], results), "<i8")
+
+    def part(self, i: int) -> PanopticPart | None:
+        """Of a frame; None where it has no map. Raises `ValueError` if a map holds an id that its table lacks."""
+        panoptic: PanopticMap | None = self._maps[i] if self._maps else None
+        if panoptic is None:
+            return None
+        rows = self._first[i], self._first[i + 1]
+        t = panoptic.transform
+        return PanopticPart(
+            width=panoptic.width,
+            height=panoptic.height,
+            transform=(float(t.scale_x), float(t.scale_y), float(t.offset_x), float(t.offset_y)),
+            id_map=pack_map(panoptic),
+            segments=SegmentTable(
+                count=rows[1] - rows[0],
+                id=self._id[rows],
+                label=self._label[rows],
+                is_thing=self._is_thing[rows],
+                score=self._score[rows],
+                area=self._area[rows],
+                box=self._box[rows],
+                track_id=self._track_id[rows],
+                detection_index=self._index[rows],
+            ),
+        )
+
+
+def _tracks_of(pointing: Sequence[tuple[int, npt.NDArray[np.int32]]], results: BatchResults) -> npt.NDArray[np.int64]:
+    """The track of the detection that each segment points at, of all frames; NO_TRACK for stuff."""
+    bounds = results.detections.bounds
+    rows = [np.where(index < 0, -1, index + bounds[i]) for i, index in pointing]
+    padded = np.append(results.track_ids, NO_TRACK)  # row -1, stuff, finds NO_TRACK
+    found: npt.NDArray[np.int64] = padded[np.concatenate(rows)] if rows else padded[:0]
+    return found
+
+
 def _records(results: BatchResults) -> list[ResultRecord]:
     batch, found, tracks = results.batch, results.detections, results.tracks
     box, label = _Column(found.boxes, "<f4"), _Column(found.labels, "<i4")
@@ -44,13 +108,10 @@ def _records(results: BatchResults) -> list[ResultRecord]:
     index = _Column(tracks.detection_index, "<i4")
     classes, model = classes_bytes(results.classes), ModelPart(name=results.model.name, version=results.model.version)
     bounds, track_bounds = found.bounds.tolist(), tracks.bounds.tolist()
-    timings = _timings_parts(results)
+    timings, panoptic = _timings_parts(results), _Panoptic(results)
     records = []
     for i, frame in enumerate(batch.frames):
         rows, track_rows = (bounds[i], bounds[i + 1]), (track_bounds[i], track_bounds[i + 1])
-        panoptic = batch.panoptic[i] if batch.panoptic else None
-        if panoptic is not None:
-            padded = np.append(results.track_ids[rows[0] : rows[1]], NO_TRACK)  # index -1, stuff, finds NO_TRACK
         records.append(
             ResultRecord(
                 kind="all",
@@ -84,11 +145,7 @@ def _records(results: BatchResults) -> list[ResultRecord]:
                     state=states[track_rows],
                     detection_index=index[track_rows],
                 ),
-                panoptic=None
-                if panoptic is None
-                else pack_panoptic(
-                    panoptic, with_detection_index=True, track_ids=padded[panoptic.segments.detection_index]
-                ),
+                panoptic=panoptic.part(i),
                 timings=timings[i],
             )
         )

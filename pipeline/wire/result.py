@@ -78,11 +78,20 @@ def decode_result(data: bytes | memoryview, *, gap_before: int = 0, limits: Limi
     )
 
 
-def pack_panoptic(panoptic: PanopticMap, *, with_detection_index: bool, track_ids: Int64 | None = None) -> PanopticPart:
-    """The coded map and its table, with other tracks where they are given.
+def pack_panoptic(panoptic: PanopticMap, *, with_detection_index: bool) -> PanopticPart:
+    """The coded map and its table. Raises `ValueError` if the map holds an id that the table lacks."""
+    t = panoptic.transform
+    return PanopticPart(
+        width=panoptic.width,
+        height=panoptic.height,
+        transform=(float(t.scale_x), float(t.scale_y), float(t.offset_x), float(t.offset_y)),
+        id_map=pack_map(panoptic),
+        segments=pack_segments(panoptic.segments, with_detection_index=with_detection_index),
+    )
 
-    Raises `ValueError` if the map holds an id that the table lacks.
-    """
+
+def pack_map(panoptic: PanopticMap) -> memoryview:
+    """The coded map. Raises `ValueError` if it holds an id that its table lacks."""
     if isinstance(panoptic, PanopticRuns):
         lengths, values = panoptic.lengths, panoptic.values
     else:
@@ -90,14 +99,7 @@ def pack_panoptic(panoptic: PanopticMap, *, with_detection_index: bool, track_id
     unknown = _unknown_ids(values, panoptic.segments)
     if unknown:
         raise ValueError(f"PanopticMap.ids holds {unknown[:5]}, which its segment table {panoptic.segments!r} lacks")
-    t = panoptic.transform
-    return PanopticPart(
-        width=panoptic.width,
-        height=panoptic.height,
-        transform=(float(t.scale_x), float(t.scale_y), float(t.offset_x), float(t.offset_y)),
-        id_map=memoryview(compress_runs(lengths, values)),
-        segments=pack_segments(panoptic.segments, with_detection_index=with_detection_index, track_ids=track_ids),
-    )
+    return memoryview(compress_runs(lengths, values))
 
 
 def unpack_map(width: int, height: int, id_map: bytes | memoryview, segments: Segments, limits: Limits) -> UInt16:
@@ -189,10 +191,18 @@ def _masks_of(
 
 
 def _unknown_ids(values: UInt16, segments: Segments) -> list[int]:
+    if _numbered_through(segments) and int(values.max(initial=0)) <= len(segments):
+        return []
     known = np.zeros(1 + max(int(values.max(initial=0)), int(segments.ids.max(initial=0))), dtype=bool)
     known[0] = True
     known[segments.ids] = True
     return [] if known[values].all() else [int(i) for i in np.unique(values[~known[values]])]
+
+
+def _numbered_through(segments: Segments) -> bool:
+    """Whether its ids are 1, 2, 3, ..., as those of a merge are."""
+    ids, count = segments.ids, len(segments)
+    return not count or (int(ids[-1]) == count and bool((ids == np.arange(1, count + 1)).all()))
 
 
 @lru_cache(maxsize=64)

@@ -86,8 +86,8 @@ def check_tracks(tracks: Tracks, *, classes: int, detections: int) -> None:
     check_range("tracks.detection_index", tracks.detection_index, -1, detections - 1)
 
 
-def pack_segments(segments: Segments, *, with_detection_index: bool, track_ids: Int64 | None = None) -> SegmentTable:
-    """The table, with other tracks where they are given; with the column that points at detections if those travel."""
+def pack_segments(segments: Segments, *, with_detection_index: bool) -> SegmentTable:
+    """The table, with the column that points at detections if those travel."""
     index = pack_column(segments.detection_index, "<i4") if with_detection_index else None
     return SegmentTable(
         count=len(segments),
@@ -97,7 +97,7 @@ def pack_segments(segments: Segments, *, with_detection_index: bool, track_ids: 
         score=pack_column(segments.scores, "<f4"),
         area=pack_column(segments.areas, "<i4"),
         box=pack_column(segments.boxes, "<f4"),
-        track_id=pack_column(segments.track_ids if track_ids is None else track_ids, "<i8"),
+        track_id=pack_column(segments.track_ids, "<i8"),
         detection_index=index,
     )
 

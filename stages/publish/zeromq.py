@@ -49,6 +49,7 @@ LINGER_MS = 500
 HEARTBEAT_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 3_000
 LARGEST_SUBSCRIPTION_BYTES = 1_024
+POLL_NS = 1_000_000  # between looks at what was subscribed, where results come without a pause
 # As plain numbers: the arithmetic of Python's enums takes longer than asking the socket.
 _EVENTS, _POLLIN = zmq.EVENTS, int(zmq.POLLIN)
 _NOBLOCK, _SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)
@@ -104,7 +105,7 @@ class ZeroMQPublisher:
         self._subscriptions, self._polygons = Subscriptions(), PolygonsAhead()
         self._numbers: defaultdict[bytes, int] = defaultdict(int)  # of results and gaps by source, of statuses by topic
         self._statuses: dict[str, bytes] = {}  # the last of each source
-        self._due = self._coded = self._sent_bytes = 0
+        self._due = self._coded = self._sent_bytes = self._polled_ns = 0
         self._sent: defaultdict[Kind, int] = defaultdict(int)
         self._pictures = None if frame is None else Pictures(frame)
         address = check_bind(bind, guarded=curve is not None)
@@ -142,7 +143,8 @@ class ZeroMQPublisher:
         Raises:
             WireError: `payload` is bytes, but not those of a result of kind ``all``, and must be cut.
         """
-        self.poll()
+        if time.monotonic_ns() - self._polled_ns > POLL_NS:
+            self.poll()
         number = self._next_number(source_id.encode())
         self._due += 1
         kinds, forms = self._wanted(source_id)
@@ -193,6 +195,7 @@ class ZeroMQPublisher:
 
     def poll(self) -> None:
         """Take what was subscribed since, and send the last statuses to those who just came; does not wait."""
+        self._polled_ns = time.monotonic_ns()
         came = self._subscribed()
         if not came:
             return

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import threading
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,16 +42,16 @@ def _covered(low: float, high: float, length: int) -> tuple[int, int]:
     return max(first, 0), min(last, length)
 
 
-_COLUMNS = several(
-    types.uint32[::1],
-    types.uint16[::1],
-    types.int32[::1],
-    types.boolean[::1],
-    types.float32[::1],
-    types.int32[::1],
-    types.float32[:, ::1],
-    types.int32[::1],
-)
+@inlined
+def _longer(values: npt.NDArray[Any], used: int | np.uintp, length: int) -> npt.NDArray[Any]:
+    """The values that are used, with room for more."""
+    longer = np.empty(length, values.dtype)
+    longer[:used] = values[:used]
+    return longer
+
+
+# An array that is handed out costs a microsecond, so there are few.
+_FOUND = several(types.uint32[::1], types.uint16[::1], types.int32[:, ::1], types.float32[::1])
 
 
 @compiled(
@@ -93,7 +95,7 @@ def boundaries(
 
 
 @compiled(
-    _COLUMNS(
+    _FOUND(
         read_only("uint8", 1), types.int64, types.int64, read_only("uint8", 1),
         read_only("float32", 2), read_only("float32", 1), read_only("int32", 1),
         types.float32, types.float32, types.float32, types.float32,
@@ -122,11 +124,13 @@ def merge(
     begin_words: npt.NDArray[np.uint64],  # the same memory
     starts: Int32,  # [h * w + 1] room: first pixel of each run, which ends with its row at the latest
     claimed: Int32,  # [h * w + 1] room: the first claim on each run, 0 for none
-) -> tuple[UInt32, UInt16, Int32, npt.NDArray[np.bool_], Float32, Int32, Float32, Int32]:
-    """Run lengths, their ids, and columns of the segment table: labels, things, scores, areas, boxes, detections."""
+) -> tuple[UInt32, UInt16, Int32, Float32]:
+    """Run lengths and their ids; of each segment label, area, detection [3, S]; scores [S], then boxes [S, 4]."""
     runs = boundaries(pixels, height, width, begins, begin_words, claimed, starts)
 
     starts[runs] = height * width
+    none, one = np.uintp(0), np.uintp(1)
+    left, top, right, bottom = np.uintp(0), np.uintp(1), np.uintp(2), np.uintp(3)
 
     # The boxes to paint, best first; of equal ones the first. `by_label` has them label by label, in this order.
     order, many = np.empty(len(scores), np.int64), 0
@@ -169,78 +173,77 @@ def merge(
     # Which part of which run lies in which box of its label: pairs. Parts are in columns of their row.
     full, counts = np.zeros(many, np.int64), np.zeros(many + 1, np.int64)
     room = 4 * int(np.int64(boxed)) + 64
-    pairs, pair = 0, np.empty((room, 4), np.int32)  # box, run, left, right
+    pairs, pair_box, pair_run = none, np.empty(room, np.int32), np.empty(room, np.int32)
+    pair_low, pair_high = np.empty(room, np.int32), np.empty(room, np.int32)
     reciprocal = 1.0 / width
     for i in range(boxed):
-        r = int(own[i])
-        begin, end, label = int(starts[r]), int(starts[r + 1]), names_at[r]
+        run = np.uintp(own[i])
+        begin, end, label = int(starts[run]), int(starts[run + one]), np.uintp(names_at[run])
         y = int((begin + 0.5) * reciprocal)
         begin -= y * width
         end -= y * width
-        if pairs + many > room:
+        if int(np.int64(pairs)) + many > room:
             room = 2 * room + many
-            wider = np.empty((room, 4), np.int32)
-            wider[:pairs] = pair[:pairs]
-            pair = wider
-        for j in range(first_of[label], first_of[label + 1]):
-            k = by_label[j]
-            low, high = max(begin, sides[k, 0]), min(end, sides[k, 2])
-            inside = (low < high) & (sides[k, 1] <= y) & (y < sides[k, 3])
-            pair[pairs, 0], pair[pairs, 1], pair[pairs, 2], pair[pairs, 3] = k, r, low, high
-            full[k] += (high - low) * inside
-            counts[k + 1] += inside
-            pairs += inside
+            pair_box, pair_run = _longer(pair_box, pairs, room), _longer(pair_run, pairs, room)
+            pair_low, pair_high = _longer(pair_low, pairs, room), _longer(pair_high, pairs, room)
+        for j in range(np.uintp(first_of[label]), np.uintp(first_of[label + one])):
+            which = np.uintp(by_label[j])
+            low, high = max(begin, sides[which, left]), min(end, sides[which, right])
+            inside = (low < high) & (sides[which, top] <= y) & (y < sides[which, bottom])
+            pair_box[pairs], pair_run[pairs] = np.int32(which), np.int32(run)
+            pair_low[pairs], pair_high[pairs] = low, high
+            full[which] += (high - low) * inside
+            counts[which + one] += inside
+            pairs += np.uintp(inside)
     for k in range(many):
         counts[k + 1] += counts[k]
-    of_box, placed = np.empty((pairs, 3), np.int32), counts.copy()  # the pairs box by box
+    run_of, low_of = np.empty(pairs, np.uintp), np.empty(pairs, np.int64)  # the pairs box by box
+    high_of, placed = np.empty(pairs, np.int64), counts.copy()
     for p in range(pairs):
-        at = placed[pair[p, 0]]
-        of_box[at, 0], of_box[at, 1], of_box[at, 2] = pair[p, 1], pair[p, 2], pair[p, 3]
-        placed[pair[p, 0]] += 1
+        which = np.uintp(pair_box[p])
+        at = np.uintp(placed[which])
+        run_of[at], low_of[at], high_of[at] = np.uintp(pair_run[p]), pair_low[p], pair_high[p]
+        placed[which] += 1
 
     # Things: a box takes what is free of its pairs, unless too much of them is taken. Claims on a run are in order.
     most = many + names - things
-    out_labels, out_things = np.empty(most, np.int32), np.zeros(most, np.bool_)
-    out_scores, out_index = np.ones(most, np.float32), np.full(most, -1, np.int32)
-    room = pairs + 64
+    out_labels, out_scores = np.empty(most, np.int32), np.ones(most, np.float32)
+    out_index = np.full(most, -1, np.int32)
+    room = int(np.int64(pairs)) + 64
     claim_low, claim_high = np.empty(room, np.int64), np.empty(room, np.int64)
-    claim_owner, claim_next = np.empty(room, np.int64), np.zeros(room, np.int64)
-    claims = 1  # number 0 is none
+    claim_owner, claim_next = np.empty(room, np.int64), np.empty(room, np.uintp)
+    claims = one  # number 0 is none
     new = 0
     for k in range(many):
         taken = 0
-        for p in range(counts[k], counts[k + 1]):
-            low, high, c = of_box[p, 1], of_box[p, 2], claimed[of_box[p, 0]]
+        for p in range(np.uintp(counts[k]), np.uintp(counts[k + 1])):
+            low, high, c = low_of[p], high_of[p], np.uintp(claimed[run_of[p]])
             while c:
                 taken += max(0, min(high, claim_high[c]) - max(low, claim_low[c]))
                 c = claim_next[c]
         if full[k] == 0 or taken == full[k] or taken > max_overlap * full[k]:
             continue
-        out_labels[new], out_things[new] = labels[order[k]], True
-        out_scores[new], out_index[new] = scores[order[k]], order[k]
+        out_labels[new], out_scores[new], out_index[new] = labels[order[k]], scores[order[k]], order[k]
         new += 1
         areas[labels[order[k]]] -= full[k] - taken
-        for p in range(counts[k], counts[k + 1]):
-            r, low, high = int(of_box[p, 0]), int(of_box[p, 1]), int(of_box[p, 2])
-            before, c = 0, int(claimed[r])
+        for p in range(np.uintp(counts[k]), np.uintp(counts[k + 1])):
+            run, low, high = run_of[p], low_of[p], high_of[p]
+            before, c = none, np.uintp(claimed[run])
             while low < high:
                 free = high if c == 0 else min(high, claim_low[c])
                 if free > low:
                     if claims == room:
                         room *= 2
-                        lows, highs = np.empty(room, np.int64), np.empty(room, np.int64)
-                        owners, nexts = np.empty(room, np.int64), np.zeros(room, np.int64)
-                        lows[:claims], highs[:claims] = claim_low, claim_high
-                        owners[:claims], nexts[:claims] = claim_owner, claim_next
-                        claim_low, claim_high, claim_owner, claim_next = lows, highs, owners, nexts
+                        claim_low, claim_high = _longer(claim_low, claims, room), _longer(claim_high, claims, room)
+                        claim_owner, claim_next = _longer(claim_owner, claims, room), _longer(claim_next, claims, room)
                     claim_low[claims], claim_high[claims], claim_owner[claims] = low, free, new
                     claim_next[claims] = c
                     if before:
                         claim_next[before] = claims
                     else:
-                        claimed[r] = claims
+                        claimed[run] = np.int32(claims)
                     before = claims
-                    claims += 1
+                    claims += one
                 if c:
                     low = max(low, claim_high[c])
                     before, c = c, claim_next[c]
@@ -257,18 +260,19 @@ def merge(
             given[label] = new
 
     # The map's runs, and what each segment measures.
-    table = np.zeros((new + 1, 5), np.int64)
-    for s in range(new + 1):
-        table[s, 0], table[s, 1] = width, height
-    lengths, values = np.empty(runs + 2 * claims, np.uint32), np.empty(runs + 2 * claims, np.uint16)
-    count, last = -1, -1
+    lefts, rights = np.full(new + 1, width, np.int32), np.zeros(new + 1, np.int32)
+    tops, bottoms = np.full(new + 1, height, np.int32), np.zeros(new + 1, np.int32)
+    totals = np.zeros(new + 1, np.int64)
+    room = runs + 2 * int(np.int64(claims))
+    lengths, values = np.empty(room, np.uint32), np.empty(room, np.uint16)
+    count, last, length = none, -1, 0  # of a run that goes on
     y, row = -1, -width
-    for r in range(runs):
-        begin, end = int(starts[r]), int(starts[r + 1])
+    for r in range(np.uintp(runs)):
+        begin, end = int(starts[r]), int(starts[r + one])
         if begin == row + width:
             y, row = y + 1, begin
         rest = given[names_at[r]]
-        c = int(claimed[r])
+        c = np.uintp(claimed[r])
         while begin < end:
             s, until = rest, end
             if c:
@@ -279,25 +283,26 @@ def merge(
                     s, until = claim_owner[c], row + claim_high[c]
                     c = claim_next[c]
             if s != last:
-                count += 1
-                lengths[count], values[count] = 0, s
-                last = s
-            lengths[count] += np.uint32(until - begin)
-            of = table[s]
-            of[0], of[2] = min(of[0], begin - row), max(of[2], until - row)
-            of[1], of[3] = min(of[1], y), y + 1
-            of[4] += until - begin
+                lengths[count], values[count] = np.uint32(length), np.uint16(last)
+                count += np.uintp(last >= 0)
+                last, length = s, 0
+            length += until - begin
+            of = np.uintp(s)
+            lefts[of], rights[of] = min(lefts[of], begin - row), max(rights[of], until - row)
+            tops[of], bottoms[of] = min(tops[of], y), y + 1
+            totals[of] += until - begin
             begin = until
-    out_areas, out_boxes = np.empty(new, np.int32), np.empty((new, 4), np.float32)
-    for s in range(new):
-        out_areas[s] = table[s + 1, 4]
-        for side in range(2):
-            out_boxes[s, 2 * side] = np.float32(table[s + 1, 2 * side]) * scale_x + offset_x
-            out_boxes[s, 2 * side + 1] = np.float32(table[s + 1, 2 * side + 1]) * scale_y + offset_y
-    return (
-        lengths[: count + 1], values[: count + 1], out_labels[:new], out_things[:new], out_scores[:new],
-        out_areas, out_boxes, out_index[:new],
-    )  # fmt: skip
+    lengths[count], values[count] = np.uint32(length), np.uint16(last)
+    count += one
+    numbers, measures = np.empty((3, new), np.int32), np.empty(5 * new, np.float32)
+    for n in range(new):
+        numbers[0, n], numbers[1, n], numbers[2, n] = out_labels[n], totals[n + 1], out_index[n]
+        measures[n], box = out_scores[n], new + 4 * n
+        measures[box] = np.float32(lefts[n + 1]) * scale_x + offset_x
+        measures[box + 1] = np.float32(tops[n + 1]) * scale_y + offset_y
+        measures[box + 2] = np.float32(rights[n + 1]) * scale_x + offset_x
+        measures[box + 3] = np.float32(bottoms[n + 1]) * scale_y + offset_y
+    return lengths[:count], values[:count], numbers, measures
 
 
 class _Room(threading.local):
@@ -319,6 +324,22 @@ class _Room(threading.local):
 _room = _Room()
 
 
+@lru_cache(maxsize=256)
+def _ids(count: int) -> Int32:
+    """1, 2, 3, ..., for all maps of so many segments."""
+    ids = np.arange(1, count + 1, dtype=np.int32)
+    ids.flags.writeable = False
+    return ids
+
+
+@lru_cache(maxsize=256)
+def _no_tracks(count: int) -> npt.NDArray[np.int64]:
+    """For all maps of so many segments."""
+    tracks = np.full(count, NO_TRACK, dtype=np.int64)
+    tracks.flags.writeable = False
+    return tracks
+
+
 def merge_label_map(
     detections: Detections,
     found: LabelMap,
@@ -333,7 +354,7 @@ def merge_label_map(
     height, width = found.channels.shape
     flat = np.ascontiguousarray(found.channels, dtype=np.uint8).reshape(-1)
     t: Transform = found.transform
-    lengths, values, labels, things, scores, areas, boxes, index = merge(
+    lengths, values, numbers, measures = merge(
         flat,
         height,
         width,
@@ -352,14 +373,16 @@ def merge_label_map(
         len(classes.names),
         *_room.of(height * width),
     )
+    labels, areas, index = numbers
+    count = len(labels)
     segments = Segments(
-        ids=np.arange(1, len(labels) + 1, dtype=np.int32),
+        ids=_ids(count),
         labels=labels,
-        is_thing=things,
-        scores=scores,
+        is_thing=index >= 0,
+        scores=measures[:count],
         areas=areas,
-        boxes=boxes,
+        boxes=measures[count:].reshape(count, 4),
         detection_index=index,
-        track_ids=np.full(len(labels), NO_TRACK, dtype=np.int64),
+        track_ids=_no_tracks(count),
     )
     return PanopticRuns(lengths, values, width=width, height=height, segments=segments, transform=t)

@@ -295,6 +295,7 @@ def test_numbers_run_on_while_nobody_listens(publisher: ZeroMQPublisher, reader:
         publisher.publish_result("door", CODED)
     socket.subscribe(b"door/tracks/")
     assert publisher.socket.poll(PATIENCE_MS)
+    publisher.poll()  # else looked for once a millisecond
     publisher.publish_result("yard", CODED)
     publisher.publish_result("door", CODED)
     assert received(socket)[1].number == 7
