@@ -158,7 +158,10 @@ class PicturePool(Protocol):
     """Pictures of one source in a device's memory, each in the place of a slot of its ring."""
 
     def write(self, index: int, surface: Surface) -> tuple[DeviceSurface, object]:
-        """Copy a picture there: where it is now, and the CUDA event after which it was read, None for at once."""
+        """Copy a picture there: where it is now, and the CUDA event after which it was read.
+
+        None where it was read at once, or is on the stream that the decoder overwrites it on.
+        """
 
 
 class Numbering(Protocol):

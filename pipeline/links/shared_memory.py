@@ -136,7 +136,8 @@ class Ring:
         return surface.nbytes <= self.geometry.slot_bytes
 
     def write(self, slot: Slot, surface: Surface) -> object:
-        """Copy a picture into a slot taken for it; the CUDA event after which it was read, None for at once."""
+        """Copy a picture into a slot taken for it; the CUDA event after which it was read; see
+        `PicturePool.write`."""
         read = None
         if self._pool is not None:
             there, read = self._pool.write(slot.index, surface)

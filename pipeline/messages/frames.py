@@ -62,9 +62,9 @@ class DeviceSurface(Surface):
 
     planes: tuple[Any, ...]
     device: str = "cpu"  # as torch has it
-    ready: Any = None  # the CUDA event after which the planes hold the picture; None where they do already
+    ready: Any = None  # the CUDA event after which the planes hold the picture; None where they do, or for a `stream`
     stream: Any = None  # the CUDA stream on which it was made, and is overwritten
-    memory: Any = None  # uint8 [rows, columns], contiguous: all planes, where they lie in one piece
+    memory: Any = None  # uint8 [H + H / 2, W], contiguous: both planes of nv12, where they lie so, and nothing else
 
     def __repr__(self) -> str:
         return f"DeviceSurface({self.format}, {self.width}x{self.height}, {self.matrix}, {self.range}, {self.device})"

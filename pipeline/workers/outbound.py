@@ -59,7 +59,8 @@ class Outbound:
             row.camera_held += 1
 
     def send(self, frame: Frame, seq: int, slot: Slot, *, arrival_ns: int) -> object:
-        """Copy the picture, and hand its description on: the CUDA event after which it was read, None for at once.
+        """Copy the picture, and hand its description on: the CUDA event after which it was read; see
+        `PicturePool.write`.
 
         Raises `SourceUnsupported` where no slot can hold it.
         """

@@ -35,7 +35,7 @@ _LOST = re.compile(
 
 
 class NvdecDecoder:
-    """One session of NVIDIA's decoder, with a CUDA stream of its own."""
+    """One session of NVIDIA's decoder, with a CUDA stream of its own; past 32, torch has several share one."""
 
     def __init__(self, header: StreamHeader, *, device: str, max_pixels: int, library: Any = None) -> None:
         """`library`: in place of PyNvVideoCodec. Raises `DecodeError` where it cannot decode the stream."""
@@ -49,7 +49,8 @@ class NvdecDecoder:
         self._stamps: dict[int, int | None] = {}
         self._number = 0
         self._read: list[Any] = []
-        self._known: dict[int, DeviceSurface] = {}  # by address: the session uses its few places again and again
+        # By address and shape: the session uses its few places again and again.
+        self._known: dict[tuple[int, tuple[int, ...]], DeviceSurface] = {}
         self._prefix = header.extradata
         self._sizes = sequence_sets(header.codec, header.extradata)  # that the session began with
         self._session: Any = None
@@ -92,11 +93,14 @@ class NvdecDecoder:
     def close(self) -> None:
         """End the session, when nobody reads its pictures any more."""
         if self._session is not None:
-            self._give_up_pictures()
-            if self._stream is not None:
-                self._stream.synchronize()  # who reads there is done
-            self._known.clear()
-            self._session = None
+            self._end_session()
+
+    def _end_session(self) -> None:
+        self._give_up_pictures()
+        if self._stream is not None:
+            self._stream.synchronize()  # who reads there is done
+        self._known.clear()
+        self._session = None
 
     def _open(self) -> None:
         nvc = self._nvc
@@ -127,8 +131,7 @@ class NvdecDecoder:
         if self._sizes:
             while some := self.flush():
                 held += [self._copy(one) for one in some]
-            self._session = None
-            self._known.clear()
+            self._end_session()
             self._stamps.clear()
             self._open()
         self._sizes = found
@@ -142,7 +145,9 @@ class NvdecDecoder:
             planes = tuple(plane.clone() for plane in surface.planes)
         if self._stream is not None:
             self._stream.synchronize()
-        kept = DeviceSurface("nv12", planes, matrix=surface.matrix, range=surface.range, device=surface.device)
+        kept = DeviceSurface(
+            "nv12", planes, matrix=surface.matrix, range=surface.range, device=surface.device, stream=self._stream
+        )
         return Decoded(kept, picture.pts, picture.is_damaged)
 
     def _packet(self, data: bytes, packet: CodedPacket) -> Any:
@@ -158,7 +163,7 @@ class NvdecDecoder:
         return given
 
     def _decoded(self, picture: Any) -> Decoded:
-        place = int(picture.GetPtrToPlane(0))
+        place = int(picture.GetPtrToPlane(0)), tuple(picture.shape)
         surface = self._known.get(place)
         if surface is None:
             if len(self._known) >= _KNOWN:

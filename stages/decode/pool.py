@@ -37,15 +37,14 @@ class TorchPool:
     def __init__(self, device: str) -> None:
         self._device = torch.device(device)
         self._held: dict[int, _Held] = {}
-        self._stream: Any = None
-        if self._device.type == "cuda":
-            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        self._stream: Any = None  # made where a picture comes without one
 
     def write(self, index: int, surface: Surface) -> tuple[DeviceSurface, Any]:
-        """Copy a picture there: where it is now, and the CUDA event after which `surface` was read, None for at once.
+        """Copy a picture there: where it is now, and the CUDA event after which `surface` was read.
 
-        Nobody may be reading what was in that place before. Raises `ModelError`, `torch.OutOfMemoryError` where that
-        fails, `DeviceLost` where the device did.
+        None where it was read at once, or is on the stream that its decoder overwrites it on. Nobody may be reading what
+        was in that place before. Raises `ModelError`, `torch.OutOfMemoryError` where that fails, `DeviceLost` where the
+        device did.
         """
         memory = surface.memory if isinstance(surface, DeviceSurface) else None
         parts = surface.planes if memory is None else (memory,)
@@ -56,7 +55,7 @@ class TorchPool:
                 held = self._held[index] = self._made(surface, parts, key)
             own = surface.stream if isinstance(surface, DeviceSurface) else None
             ready = surface.ready if isinstance(surface, DeviceSurface) else None
-            stream = own or self._stream
+            stream = own or self._own_stream()
             with on_stream(stream):
                 if ready is not None:
                     stream.wait_event(ready)
@@ -66,12 +65,17 @@ class TorchPool:
                     held.done.record(stream)
         return held.surface, None if own is not None else held.done
 
+    def _own_stream(self) -> Any:
+        if self._stream is None and self._device.type == "cuda":
+            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        return self._stream
+
     def _made(self, surface: Surface, parts: tuple[Any, ...], key: _Key) -> _Held:
         targets = tuple(torch.empty(tuple(part.shape), dtype=torch.uint8, device=self._device) for part in parts)
         planes = targets
         if len(parts) != len(surface.planes):
             planes = nv12_planes(targets[0], width=surface.width, height=surface.height, luma_rows=surface.height)
-        done: Any = torch.cuda.Event() if self._stream is not None else None  # type: ignore[no-untyped-call]
+        done: Any = torch.cuda.Event() if self._device.type == "cuda" else None  # type: ignore[no-untyped-call]
         there = DeviceSurface(
             surface.format, planes, matrix=surface.matrix, range=surface.range, device=str(self._device), ready=done
         )

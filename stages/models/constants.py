@@ -18,7 +18,7 @@ _MAKERS = (torch.tensor, torch.as_tensor)
 class MadeOnce(TorchFunctionMode):
     """While it is entered, ``torch.tensor(numbers, device=...)`` gives a copy of what the first such call gave.
 
-    ``tensor[place] = number`` takes the number from the tensor's device.
+    ``tensor[place] = number`` takes the number from the tensor's device; where the place is a mask, torch fills it.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class MadeOnce(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is Tensor.__setitem__ and isinstance(args[2], bool | int | float):
+        if func is Tensor.__setitem__ and isinstance(args[2], bool | int | float) and _is_plain(args[1]):
             return func(args[0], args[1], torch.full((), args[2], dtype=args[0].dtype, device=args[0].device))
         if func not in _MAKERS or kwargs.get("device") is None or not args or not _are_numbers(args[0]):
             return func(*args, **kwargs)
@@ -42,3 +42,9 @@ def _are_numbers(data: Any) -> bool:
     if isinstance(data, list | tuple):
         return all(map(_are_numbers, data))
     return isinstance(data, bool | int | float)
+
+
+def _is_plain(place: Any) -> bool:
+    """Whether an index is numbers and slices alone."""
+    parts = place if isinstance(place, tuple) else (place,)
+    return all(part is None or part is Ellipsis or isinstance(part, int | slice) for part in parts)

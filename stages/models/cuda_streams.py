@@ -18,7 +18,10 @@ _SLEEP_WHILE_WAITING = 4  # CU_CTX_SCHED_BLOCKING_SYNC
 
 @contextmanager
 def on_stream(stream: Any) -> Iterator[None]:
-    """While it is entered, the current stream of this thread is `stream`; None, on a CPU, changes nothing."""
+    """While it is entered, the current stream of this thread is `stream`; None, on a CPU, changes nothing.
+
+    Its device stays this thread's current one afterwards: a process uses one.
+    """
     if stream is None:
         yield
         return
@@ -28,6 +31,14 @@ def on_stream(stream: Any) -> Iterator[None]:
         yield
     finally:
         torch.cuda.set_stream(before)
+
+
+def wait_for(stream: Any, made: Any, by: Any) -> None:
+    """Have a stream wait for a picture: for the event `made`, or for all that the stream `by` was given."""
+    if made is not None:
+        stream.wait_event(made)
+    if by is not None and by != stream:
+        stream.wait_stream(by)
 
 
 def sleep_while_waiting(device: str) -> None:

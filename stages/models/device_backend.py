@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pipeline.messages import DeviceSurface
 from stages.models import backend as backends
-from stages.models.cuda_streams import on_stream
+from stages.models.cuda_streams import on_stream, wait_for
 from stages.models.devices import Device
 from stages.models.letterbox import letterbox
 from stages.models.preprocess import InputSpec, Placement
@@ -151,8 +151,7 @@ class DeviceBackend:
         )
 
     def _prepare(self, surface: DeviceSurface, out: Tensor) -> Placement:
-        if surface.ready is not None:
-            self._stream.wait_event(surface.ready)
+        wait_for(self._stream, surface.ready, surface.stream)
         return letterbox(surface.planes, out, self.picture, matrix=surface.matrix, levels=surface.range)
 
     def _held(self) -> Tensor:

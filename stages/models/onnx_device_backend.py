@@ -24,7 +24,7 @@ from stages.models import backend as backends
 from stages.models.backend import DYNAMIC, Normalisation, Pictures, Signature
 from stages.models.bound_session import BoundSession
 from stages.models.buckets import bucket_for, buckets_up_to, parts
-from stages.models.cuda_streams import on_stream
+from stages.models.cuda_streams import on_stream, wait_for
 from stages.models.letterbox import letterbox
 from stages.models.preprocess import InputSpec, Placement
 from stages.models.torch_buckets import translated
@@ -223,8 +223,7 @@ class OnnxDeviceBackend:
         pictures = held.permute(0, 3, 1, 2) if self._channels_last else held
         placements = []
         for surface, out in zip(there, pictures, strict=True):
-            if surface.ready is not None:
-                self._stream.wait_event(surface.ready)
+            wait_for(self._stream, surface.ready, surface.stream)
             placements.append(letterbox(surface.planes, out, spec, matrix=surface.matrix, levels=surface.range))
         return held.to(self._session.dtype), tuple(placements), there
 

@@ -100,4 +100,7 @@ def place(asked: str, *, may_use_gpu: bool, largest: int = 1, cuda: Cuda | None 
         return Placed(note=f"device auto: the CPU; for {names[0]} {why}")
     if not device.is_cuda:
         return Placed(note=device.note)
+    from stages.models.cuda_streams import sleep_while_waiting
+
+    sleep_while_waiting(device.name)
     return Placed(device, device.note, may_fall_back=automatic, largest=largest)

@@ -25,7 +25,9 @@ class Slot:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._pinned: dict[str, Tensor] = {}
-        self._done: Any = torch.cuda.Event() if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._done: Any = None
+        if device.type == "cuda":
+            self._done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         self._outputs: dict[str, Tensor] = {}
 
     def upload(self, pictures: Pictures, bucket: int) -> Tensor:

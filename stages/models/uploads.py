@@ -83,8 +83,9 @@ def is_here(surface: Surface, device: torch.device) -> bool:
 
 def _planes(surface: Surface) -> tuple[UInt8, ...]:
     if isinstance(surface, DeviceSurface):  # on another device
-        if surface.ready is not None:
-            surface.ready.synchronize()
+        for made in (surface.ready, surface.stream):
+            if made is not None:
+                made.synchronize()
         return tuple(plane.cpu().numpy() for plane in surface.planes)
     if surface.format == "rgb24":
         return _of_rgb(surface)

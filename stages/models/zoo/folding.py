@@ -5,6 +5,7 @@ With running statistics a normalisation is a factor and an offset for each chann
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -24,19 +25,27 @@ _EPSILON = 1e-5  # of those that do not say
 
 def fold_normalisations(network: nn.Module) -> int:
     """Fold what can be; how many were. The network must be for inference, and is changed."""
-    folded = 0
+    folded, shared = 0, shared_modules(network)
     for holder in list(network.modules()):
         for first, second in _pairs_of(holder):
             convolution, normalisation = getattr(holder, first), getattr(holder, second)
-            if type(convolution) is nn.Conv2d and _is_batch_norm(normalisation, convolution.out_channels):
+            if type(convolution) is not nn.Conv2d or convolution in shared:
+                continue
+            if _is_batch_norm(normalisation, convolution.out_channels):
                 _fold(convolution, normalisation)
                 setattr(holder, second, nn.Identity())
                 folded += 1
     return folded
 
 
+def shared_modules(network: nn.Module) -> set[nn.Module]:
+    """Those with weights that stand in several places: changed in one, they would be in all."""
+    counted = Counter(module for _, module in network.named_modules(remove_duplicate=False))
+    return {module for module, times in counted.items() if times > 1 and next(module.parameters(), None) is not None}
+
+
 def _pairs_of(holder: nn.Module) -> Iterator[tuple[str, str]]:
-    children = dict(holder.named_children())
+    children = holder._modules  # the same module may be among them twice
     if isinstance(holder, nn.Sequential):
         yield from pairwise(children)
         return
@@ -45,7 +54,8 @@ def _pairs_of(holder: nn.Module) -> Iterator[tuple[str, str]]:
 
 def _is_batch_norm(module: nn.Module, channels: int) -> bool:
     named = (getattr(module, name, None) for name in ("weight", "bias", "running_mean", "running_var"))
-    is_one = isinstance(module, nn.BatchNorm2d) or type(module).__name__.endswith("FrozenBatchNorm2d")
+    # A class derived from it may do more, such as an activation.
+    is_one = type(module) is nn.BatchNorm2d or type(module).__name__.endswith("FrozenBatchNorm2d")
     return is_one and all(isinstance(values, Tensor) and values.shape == (channels,) for values in named)
 
 

@@ -1,8 +1,9 @@
 """Convolutions that add their bias, a residual and ReLU in one kernel on a GPU, where torch takes a pass each.
 
 On an H100 those passes over memory were half of RT-DETR's time. The kernels are cuDNN's and cuBLAS's, by way of torch.
-What one gives is compared with what it stands for before it is used (once for each type of numbers), and where it fails
-or differs the plain operators stay. On a CPU, and under ``torch.compile``, which fuses by itself, they always do.
+What one gives for random numbers is compared with what it stands for before it is used (once for each type of
+numbers), and where it fails or differs the plain operators stay. On a CPU, and under ``torch.compile``, which fuses by
+itself, they always do.
 """
 
 from __future__ import annotations
@@ -14,11 +15,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stages.models.torch_runner import is_short_of_memory
+from stages.models.zoo.folding import shared_modules
+
+Work = Callable[[Tensor, Tensor | None], Tensor]
 _CLOSE = {torch.float32: 2e-3, torch.float16: 1e-2, torch.bfloat16: 4e-2}  # of the largest; TF32 may be allowed
 
 
 class Fused(nn.Conv2d):
     """A convolution with a bias, whose forward may be a kernel that does more at once."""
+
+    kinds: tuple[torch.dtype, ...] = tuple(_CLOSE)
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         """It takes over the weights."""
@@ -38,24 +45,30 @@ class Fused(nn.Conv2d):
         self._trusted: set[torch.dtype] = set()
         self._distrusted: set[torch.dtype] = set()
 
-    def _chosen(self, fused: Callable[[], Tensor], plain: Callable[[], Tensor], pictures: Tensor) -> Tensor:
+    def _chosen(self, fused: Work, plain: Work, pictures: Tensor, beside: Tensor | None = None) -> Tensor:
+        if not pictures.is_cuda or torch.compiler.is_compiling() or not pictures.numel():
+            return plain(pictures, beside)
         kind = pictures.dtype
-        if not pictures.is_cuda or kind in self._distrusted or kind not in _CLOSE or torch.compiler.is_compiling():
-            return plain()
+        if kind not in self._trusted and kind not in self._distrusted and kind in self.kinds:
+            if torch.cuda.is_current_stream_capturing():  # nothing can be compared now
+                return plain(pictures, beside)
+            (self._trusted if self._agree(fused, plain, pictures, beside) else self._distrusted).add(kind)
+        return fused(pictures, beside) if kind in self._trusted else plain(pictures, beside)
+
+    @staticmethod
+    def _agree(fused: Work, plain: Work, pictures: Tensor, beside: Tensor | None) -> bool:
+        """Whether both give the same for random numbers of these shapes, whatever was in memory before."""
+        given = torch.randn_like(pictures), None if beside is None else torch.randn_like(beside)
         try:
-            given = fused()
+            wanted = plain(*given)
+            torch.full_like(wanted, float("nan"))  # what is freed here, the next result may lie in
+            found = fused(*given)
         except RuntimeError as exc:
-            if isinstance(exc, torch.OutOfMemoryError) or torch.cuda.is_current_stream_capturing():
+            if is_short_of_memory(exc):
                 raise
-            self._distrusted.add(kind)
-            return plain()
-        if kind not in self._trusted and not torch.cuda.is_current_stream_capturing():
-            wanted = plain()
-            if float((given - wanted).abs().max()) > _CLOSE[kind] * max(float(wanted.abs().max()), 1e-6):
-                self._distrusted.add(kind)
-                return wanted
-            self._trusted.add(kind)
-        return given
+            return False
+        largest, difference = float(wanted.abs().max()), float((found - wanted).abs().max())
+        return largest > 0 and difference <= _CLOSE[pictures.dtype] * largest  # false for what is not a number
 
 
 class ConvolutionRelu(Fused):
@@ -65,32 +78,37 @@ class ConvolutionRelu(Fused):
         """Of [N, C, H, W]; `beside` has the shape of what comes out."""
         settings = self.stride, _pair(self.padding), self.dilation, self.groups
 
-        def plain() -> Tensor:
+        def plain(pictures: Tensor, beside: Tensor | None) -> Tensor:
             found = self._conv_forward(pictures, self.weight, self.bias)
             return F.relu(found if beside is None else found + beside)
 
-        def fused() -> Tensor:
+        def fused(pictures: Tensor, beside: Tensor | None) -> Tensor:
             if beside is None:
                 return torch.cudnn_convolution_relu(pictures, self.weight, self.bias, *settings)
             return torch.cudnn_convolution_add_relu(pictures, self.weight, beside, 1.0, self.bias, *settings)
 
-        return self._chosen(fused, plain, pictures)
+        return self._chosen(fused, plain, pictures, beside)
 
 
 class Pointwise(Fused):
-    """A convolution of 1x1: a matrix product, which adds the bias as it goes."""
+    """A convolution of 1x1: a matrix product, which adds the bias as it goes.
+
+    Not of float32, which convolutions may reckon in TF32 and products may not.
+    """
+
+    kinds = (torch.float16, torch.bfloat16)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Of [N, C, H, W]."""
 
-        def plain() -> Tensor:
+        def plain(pictures: Tensor, _: Tensor | None) -> Tensor:
             found: Tensor = self._conv_forward(pictures, self.weight, self.bias)
             return found
 
         if not pictures.is_contiguous(memory_format=torch.channels_last):
-            return plain()
+            return plain(pictures, None)
 
-        def fused() -> Tensor:
+        def fused(pictures: Tensor, _: Tensor | None) -> Tensor:
             found: Tensor = F.linear(pictures.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
             return found.permute(0, 3, 1, 2)
 
@@ -112,18 +130,18 @@ class Residual(nn.Module):
 
 def fuse_convolutions(network: nn.Module) -> int:
     """Use such kernels where they fit, in a network whose normalisations were folded; how many. It is changed."""
-    fused = 0
+    fused, shared = 0, shared_modules(network)
     for holder in list(network.modules()):
         for name, child in list(holder.named_children()):
-            made = _merged(child) or _residual(child)
+            made = None if shared & set(child.modules()) else _merged(child) or _residual(child)
             if made is not None:
                 setattr(holder, name, made)
                 fused += 1
     for holder in list(network.modules()):
-        fused += _with_relu(holder)
+        fused += _with_relu(holder, shared)
     for holder in list(network.modules()):
         for name, child in list(holder.named_children()):
-            if type(child) is nn.Conv2d and _is_pointwise(child):
+            if type(child) is nn.Conv2d and _is_pointwise(child) and child not in shared:
                 setattr(holder, name, Pointwise(child))
                 fused += 1
     return fused
@@ -170,10 +188,10 @@ def _residual(block: nn.Module) -> nn.Module | None:
     return None
 
 
-def _with_relu(holder: nn.Module) -> int:
+def _with_relu(holder: nn.Module, shared: set[nn.Module]) -> int:
     """A convolution and ReLU with nothing between."""
-    children = dict(holder.named_children())
-    if isinstance(holder, nn.Sequential):
+    children = {name: child for name, child in holder._modules.items() if child is not None}
+    if type(holder) is nn.Sequential:
         names = [name for name, child in children.items() if type(child) is not nn.Identity]
         pairs = list(pairwise(names))
     else:
@@ -183,7 +201,7 @@ def _with_relu(holder: nn.Module) -> int:
     fused = 0
     for first, second in pairs:
         convolution = children[first]
-        if _has_bias(convolution) and type(children[second]) is nn.ReLU:
+        if _has_bias(convolution) and type(children[second]) is nn.ReLU and convolution not in shared:
             assert isinstance(convolution, nn.Conv2d)
             setattr(holder, first, ConvolutionRelu(convolution))
             setattr(holder, second, nn.Identity())

@@ -86,7 +86,7 @@ def load_network(folder: Folder, class_name: str, *, sha256: str | None) -> tupl
         raise ModelError(
             f"{folder.path}: not all weights of {class_name} are there: {missing[0]} and {len(missing) - 1} more lack"
         )
-    fold_normalisations(network.eval())
+    fold_normalisations(network.float().eval())  # weights may be stored in half a float
     fuse_convolutions(network)
     return network, version
 

@@ -18,6 +18,10 @@ class Picture:
         self._buffer, self._pts = buffer, pts
         self.format = SimpleNamespace(name=layout)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self._buffer.shape)
+
     def GetPtrToPlane(self, plane: int) -> int:  # noqa: N802 - the library's name
         return self._buffer.data_ptr()
 

@@ -291,11 +291,12 @@ def test_numbers_run_on_while_nobody_listens(publisher: ZeroMQPublisher, reader:
     assert received(socket)[1].number == 1
     socket.unsubscribe(b"door/tracks/")
     assert publisher.socket.poll(PATIENCE_MS)
+    publisher.poll()  # else looked for once a millisecond
     for _ in range(5):
         publisher.publish_result("door", CODED)
     socket.subscribe(b"door/tracks/")
     assert publisher.socket.poll(PATIENCE_MS)
-    publisher.poll()  # else looked for once a millisecond
+    publisher.poll()
     publisher.publish_result("yard", CODED)
     publisher.publish_result("door", CODED)
     assert received(socket)[1].number == 7

@@ -80,6 +80,33 @@ def test_a_backbone_with_frozen_normalisations() -> None:
     check(network, given, lambda found: list(found.values()))
 
 
+class Activated(nn.BatchNorm2d):
+    """Does more than its name says."""
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return super().forward(pictures).relu()
+
+
+def test_what_does_more_and_what_stands_twice_stays() -> None:
+    given = torch.rand(2, 4, 9, 9, generator=torch.Generator().manual_seed(2))
+    convolution, relu = nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()
+    for network in (
+        nn.Sequential(nn.Conv2d(4, 4, 3), Activated(4)),
+        nn.Sequential(convolution, nn.BatchNorm2d(4), convolution, nn.BatchNorm2d(4)),
+        nn.Sequential(relu, convolution, relu, nn.BatchNorm2d(4)),
+    ):
+        plain = copy.deepcopy(trained(network))
+        assert fold_normalisations(network) == 0
+        fuse_convolutions(network)
+        torch.testing.assert_close(network(given), plain(given))
+
+
+def test_no_pictures_are_no_fault() -> None:
+    network = trained(nn.Sequential(nn.Conv2d(4, 8, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 2, 1)))
+    assert (fold_normalisations(network), fuse_convolutions(network)) == (1, 2)
+    assert network(torch.zeros(0, 4, 7, 7)).shape == (0, 2, 7, 7)
+
+
 def test_what_another_layer_stands_between_stays() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.BatchNorm2d(4), nn.Conv2d(4, 8, 1), nn.BatchNorm2d(8))
     check(network, torch.rand(1, 3, 9, 9), lambda found: [found], left=1)
@@ -100,5 +127,6 @@ def test_a_gpu_has_kernels_for_it(dtype: torch.dtype) -> None:
         for ours, theirs in zip(network(given).values(), plain(given).values(), strict=True):
             error = float((ours - theirs).abs().max()) / float(theirs.abs().max())
             assert error < {torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 8e-2}[dtype]
-    kernels = [module for module in network.modules() if isinstance(module, Fused)]
+    kernels = [module for module in network.modules() if isinstance(module, Fused) and dtype in module.kinds]
     assert sum(dtype in module._trusted for module in kernels) > 0.9 * len(kernels)
+    assert network["conv1"](given[:0]).shape[0] == 0
