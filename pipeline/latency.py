@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import MutableSequence, Sequence
+from itertools import accumulate
 
 from pipeline.messages import Latency
 
 BUCKETS = 128
 SMALLEST_MS = 0.1
+SHARES = (0.50, 0.95, 0.99)
 PER_OCTAVE = 8  # 128 buckets reach from 0.1 ms to 6.5 s; the last takes what is longer
 
 
@@ -47,6 +50,9 @@ def percentile_ms(buckets: Sequence[int], share: float) -> float:
 
 def latency_of(buckets: Sequence[int]) -> Latency | None:
     """Percentiles; None where nothing was counted."""
-    if not any(buckets):
+    seen = list(accumulate(buckets))
+    if not seen or not seen[-1]:
         return None
-    return Latency(*(round(percentile_ms(buckets, share), 2) for share in (0.50, 0.95, 0.99)))
+    # The first bucket that reaches a share has something in it: what is seen rises there.
+    found = (middle_ms(bisect_left(seen, share * seen[-1])) for share in SHARES)
+    return Latency(*(round(latency_ms, 2) for latency_ms in found))

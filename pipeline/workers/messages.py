@@ -7,6 +7,7 @@ travel over the socket between the supervisor and each worker.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -15,6 +16,12 @@ from pipeline.batching import EpochEnd, Notice
 from pipeline.config import PipelineConfig, SourceConfig
 from pipeline.links.shared_memory import Slot
 from pipeline.messages import Clock, Frame, Gap, GapReason, Matrix, PixelFormat, Range, Surface
+
+
+@lru_cache(maxsize=1024)
+def _fraction(numerator: int, denominator: int) -> Fraction:
+    """Time bases are few, and made anew for each frame they would cost more than its tracks."""
+    return Fraction(numerator, denominator)
 
 
 class Descriptor(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
@@ -71,7 +78,7 @@ class Descriptor(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
             epoch=self.epoch,
             seq=self.seq,
             pts=self.pts,
-            time_base=Fraction(*self.time_base),
+            time_base=_fraction(*self.time_base),
             capture_time_ns=self.capture_time_ns,
             clock=self.clock,
             arrival_monotonic_ns=self.arrival_ns,
@@ -81,13 +88,14 @@ class Descriptor(msgspec.Struct, frozen=True, array_like=True, tag="frame"):
 
 
 class Analysed(msgspec.Struct, frozen=True, array_like=True, tag="result"):
-    """A frame's result, whose payload is the next part of the message."""
+    """A frame's result, whose payload is the next `size` bytes of the message's second part."""
 
     source: int
     epoch: int
     seq: int
     arrival_ns: int
     picture: Descriptor | None  # where a sink draws: whoever receives this gives the slot back
+    size: int = 0
 
 
 class Lost(msgspec.Struct, frozen=True, array_like=True, tag="lost"):

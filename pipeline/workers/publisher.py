@@ -188,11 +188,13 @@ class PublisherWorker:
                 messages = decode_from_vision(parts[0])
             except msgspec.DecodeError:
                 continue  # only processes of ours get through to here; an ended one may have sent half a message
-            payloads = iter(parts[1:])
+            coded, begin = parts[1] if len(parts) > 1 else b"", 0
             self._liveness.stamp(Phase.WORKING, self._pace.allowed_seconds * len(messages))
             started = time.monotonic()
             for message in messages:
-                self._take(message, next(payloads, b"") if isinstance(message, Analysed) else b"")
+                end = begin + message.size if isinstance(message, Analysed) else begin
+                self._take(message, coded[begin:end])
+                begin = end
             self._pace.took((time.monotonic() - started) / len(messages))
 
     def _take(self, message: FromVision, payload: bytes) -> None:

@@ -42,9 +42,9 @@ class TorchPool:
     def write(self, index: int, surface: Surface) -> tuple[DeviceSurface, Any]:
         """Copy a picture there: where it is now, and the CUDA event after which `surface` was read.
 
-        None where it was read at once, or is on the stream that its decoder overwrites it on. Nobody may be reading what
-        was in that place before. Raises `ModelError`, `torch.OutOfMemoryError` where that fails, `DeviceLost` where the
-        device did.
+        None where it was read at once, or is on the stream that its decoder overwrites it on. Nobody may be reading
+        what was in that place before. Raises `ModelError`, `torch.OutOfMemoryError` where that fails, `DeviceLost`
+        where the device did.
         """
         memory = surface.memory if isinstance(surface, DeviceSurface) else None
         parts = surface.planes if memory is None else (memory,)
