@@ -49,7 +49,11 @@ class BatchConfig(Settings, frozen=True, kw_only=True):
     ] = 2
     stale_ms: Annotated[
         float,
-        Meta(ge=0, le=60_000, description="A live frame that has waited longer is given up as late; 0: none is."),
+        Meta(
+            ge=0,
+            le=60_000,
+            description="A live frame that has waited longer is given up as late (0: none); engine local.",
+        ),
     ] = 0.0
 
 

@@ -45,7 +45,9 @@ class SourceConfig(Settings, frozen=True, kw_only=True):
     decode: Annotated[
         Literal["auto", "cpu"], Meta(description="cpu: in a process of its own, whatever the pipeline's decode says.")
     ] = "auto"
-    priority: Annotated[int, Meta(ge=1, le=100, description="Share of a busy network against other sources.")] = 1
+    priority: Annotated[
+        int, Meta(ge=1, le=100, description="Share of a busy network against others (engine local).")
+    ] = 1
     target_fps: Annotated[
         float,
         Meta(

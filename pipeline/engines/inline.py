@@ -11,7 +11,7 @@ from typing import Self
 from pipeline.config import STANDARD_INPUT_DESCRIPTOR, PipelineConfig, check_standard_input
 from pipeline.engines.feed import Feed, OpenSource, take_fairly
 from pipeline.engines.tally import Tally
-from pipeline.errors import DeviceLost, EveryframeError, SinkError
+from pipeline.errors import ConfigError, DeviceLost, EveryframeError, SinkError
 from pipeline.graph import Completed, Graph, Lanes
 from pipeline.messages import Batch, FrameResult, Gap, RunStatistics, SourceStatus, Surface
 from pipeline.retry import Backoff
@@ -33,8 +33,13 @@ class InlineEngine:
         build_graph: Callable[[PipelineConfig], Graph],
         build_sinks: Callable[[PipelineConfig], Sequence[Sink]],
     ) -> None:
-        """The three callables are `pipeline.build`'s, or a test's."""
+        """The three callables are `pipeline.build`'s, or a test's.
+
+        Raises:
+            ConfigError: a setting is asked for that only the engine of workers knows.
+        """
         check_standard_input(config.source_configs)
+        _check_settings(config)
         self._config = config
         self._batch_size = config.frames_a_batch
         self._build_graph, self._build_sinks = build_graph, build_sinks
@@ -217,3 +222,18 @@ class InlineEngine:
             if error is None:
                 raise
             error.add_note(f"also: {exc}")
+
+
+def _check_settings(config: PipelineConfig) -> None:
+    """Refuse what this engine would not do. It takes what there is, and so keeps any `max_wait_ms`."""
+    if config.batch.stale_ms:
+        raise ConfigError(
+            f"batch.stale_ms is {config.batch.stale_ms:g}; in one process no frame is given up as late, and 0 is "
+            "needed (engine local knows others)"
+        )
+    for source in config.source_configs:
+        if source.priority != 1:
+            raise ConfigError(
+                f"priority of {source.source_id} is {source.priority}; in one process sources take turns, and 1 is "
+                "needed (engine local knows others)"
+            )

@@ -6,13 +6,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.config import BatchConfig, PipelineConfig, SourceConfig, SupervisorConfig, check
 from pipeline.engines.inline import InlineEngine
-from pipeline.errors import DeviceLost, SinkError, SourceNotFound
+from pipeline.errors import ConfigError, DeviceLost, SinkError, SourceNotFound
 from pipeline.graph import Graph
 from pipeline.messages import (
     Batch,
@@ -160,6 +161,19 @@ def test_every_frame_of_every_file_has_its_result_in_order(lanes: int, max_batch
         assert (status.captured, status.resulted, status.in_flight, status.balance) == (50, 50, 0, 0)
         assert status.state == "ENDED"
         assert status.latency is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"batch": BatchConfig(stale_ms=200)}, r"batch\.stale_ms is 200; .* 0 is needed \(engine local"),
+        ({"sources": [SourceConfig(url="a.mp4", source_id="a", priority=3)]}, "priority of a is 3; .* and 1 is needed"),
+    ],
+)
+def test_what_only_workers_know_is_refused(settings: dict[str, Any], told: str) -> None:
+    config = check(PipelineConfig(**{"sources": ["a=a.mp4"], **settings}))
+    with pytest.raises(ConfigError, match=told):
+        InlineEngine(config, open_source=FakeSources(), build_graph=lambda _: None, build_sinks=lambda _: ())
 
 
 def test_a_live_source_loses_old_frames_and_every_loss_is_declared() -> None:
