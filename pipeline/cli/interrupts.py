@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
@@ -10,9 +11,10 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """While entered, a first signal is only remembered; a second raises `KeyboardInterrupt`."""
+    """While entered, a first signal is remembered and told; a second raises `KeyboardInterrupt`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
+        self._tell = tell
         self.received = 0  # the number of the first signal
         self._before: dict[int, Any] = {}
 
@@ -28,3 +30,4 @@ class Interrupts:
         if self.received:
             raise KeyboardInterrupt
         self.received = number
+        self._tell()

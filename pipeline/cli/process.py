@@ -1,0 +1,128 @@
+"""`everyframe process`: recorded footage, file by file, into results that stay."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from pipeline.cli.command import Command, add_config_option
+from pipeline.cli.values import at_least, names
+from pipeline.errors import UsageError
+
+NOTES: Final = """\
+DIR/NAME/ has results.jsonl, timings.jsonl and done.json of a recording, and is there whole or not at all.
+DIR/report.json says what became of each. The same command again goes on where it was ended, and
+makes anew what its file or the settings have changed for.
+
+exit codes:
+  0         every recording has its results
+  1         some were refused, or the results could not be written
+  2         the request cannot be carried out as written
+  130, 143  ended by Ctrl-C or SIGTERM"""
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument_group("footage").add_argument(
+        "footage",
+        metavar="FOOTAGE",
+        nargs="+",
+        help="video files, folders (every video below), patterns ('cam*/**/*.mp4'), @LIST (a file, a path a line)",
+    )
+    group = parser.add_argument_group("what is looked for")
+    group.add_argument("--detector", metavar="MODEL", help="in place of everyframe-nano; see 'everyframe run --help'")
+    group.add_argument("--segmenter", metavar="MODEL", help="semantic network for masks beside such a detector")
+    group.add_argument("--score", metavar="0..1", type=float, help="drop what the network is less sure of")
+    group.add_argument("--classes", metavar="NAME,NAME", type=names, help="classes to keep (default: all)")
+    group.add_argument(
+        "--fps",
+        metavar="N",
+        type=at_least(0.01, float),
+        help="analyse so many frames a second; boxes of the others are the tracker's (default: every frame)",
+    )
+    where = parser.add_argument_group("where results go")
+    where.add_argument("-o", "--output", metavar="DIR", required=True, help="a folder, made if need be")
+    where.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    where.add_argument("-q", "--quiet", action="store_true", help="print nothing but what goes wrong")
+    machine = parser.add_argument_group("how it runs")
+    machine.add_argument("--device", metavar="NAME", help="what networks run on: auto, cpu, cuda, cuda:N")
+    add_config_option(machine)
+
+
+def _execute(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from pipeline import build
+    from pipeline.cli.interrupts import Interrupts
+    from pipeline.cli.process_screen import print_plan, screen_for, tell_outcomes
+    from pipeline.cli.run_settings import settings
+    from pipeline.config import check
+    from pipeline.footage.listing import find_recordings
+    from pipeline.footage.shelf import Shelf
+    from pipeline.footage.work import Work, check_plan
+
+    recordings = find_recordings(arguments.footage)
+    given = {
+        "sources": {"target_fps": arguments.fps},
+        "device": arguments.device,
+        "engine": "inline",
+        "detector": {
+            "model": arguments.detector,
+            "score_threshold": arguments.score,
+            "classes": arguments.classes,
+        },
+        "segmenter": {"model": arguments.segmenter},
+        "publish": {"bind": "none"},
+    }
+    config = check(settings([str(recordings[0].path)], arguments.config, given))
+    _check_alone(config)
+    check_plan(config, recordings, arguments.output)
+    work = Work(
+        config,
+        recordings,
+        Shelf(Path(arguments.output)),
+        open_source=build.open_source,
+        build_graph=build.build_graph,
+        build_sinks=build.build_sinks,
+    )
+    if arguments.dry_run:
+        print_plan(work.plan())
+        return 0
+    with Interrupts(work.stop) as interrupts, screen_for(recordings, quiet=arguments.quiet) as screen:
+        outcomes = work.run(screen)
+    tell_outcomes(outcomes, Path(arguments.output), quiet=arguments.quiet)
+    if interrupts.received:
+        return 128 + interrupts.received
+    return 1 if any(outcome.state == "refused" for outcome in outcomes) else 0
+
+
+def _check_alone(config: object) -> None:
+    """Refuse outputs of a configuration that are not a recording's own."""
+    from pipeline.config import PipelineConfig
+
+    assert isinstance(config, PipelineConfig)
+    asked = {
+        "redis.url": config.redis.url,
+        "mqtt.url": config.mqtt.url,
+        "webhook.url": config.webhook.url,
+        "output.annotate": config.output.annotate,
+        "output.export": config.output.export.files or None,
+    }
+    for setting, value in asked.items():
+        if value is not None:
+            raise UsageError(f"{setting} is set; 'everyframe process' writes files alone, and it must be left out")
+
+
+COMMAND: Final = Command(
+    help="Analyse recorded footage, file by file, resumably.",
+    usage="[options] FOOTAGE... --output DIR",
+    description="Analyse recorded footage: every frame of every file, dropping nothing, results in a folder of each. "
+    "A run that is ended, however it is, goes on where it was when the command is given again.",
+    examples=(
+        "everyframe process /srv/recordings/gate --output results",
+        "everyframe process 'cam*/**/*.mkv' --output results --fps 5 --dry-run",
+        "everyframe process @tonight.txt --output results --classes person,car",
+    ),
+    add_arguments=_add_arguments,
+    execute=_execute,
+    notes=NOTES,
+)

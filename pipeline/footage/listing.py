@@ -1,0 +1,129 @@
+"""Which recordings are meant: files, folders, patterns and lists, in order, each once and with a name of its own."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import UsageError
+
+MOST_NAME = 64  # characters, as of any source's name
+_WILD = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A video file, and its name: its source's, and its folder's among the results."""
+
+    path: Path
+    name: str
+
+
+def find_recordings(given: Sequence[str]) -> list[Recording]:
+    """The recordings that are meant, in the order they were given, those of a folder by name.
+
+    A folder stands for the video files below it, a pattern (`*`, `?`, `[...]`, `**`) for what it matches, and `@FILE`
+    for the lines of a file, paths that count from its own folder. A file that is meant twice is taken once.
+
+    Raises:
+        UsageError: something is not there, has no video in it or cannot be read.
+    """
+    recordings: list[Recording] = []
+    seen: set[Path] = set()
+    for path, below in _meant(given, root=Path()):
+        real = path.resolve()
+        if real not in seen:
+            seen.add(real)
+            recordings.append(Recording(path, _named(path, below)))
+    return _told_apart(recordings)
+
+
+def _meant(given: Iterable[str], *, root: Path) -> Iterator[tuple[Path, Path]]:
+    """Each path, and the folder that its name counts from."""
+    for text in given:
+        path = root / text
+        if text.startswith("@"):
+            yield from _listed(root / text[1:])
+        elif path.is_dir():
+            yield from ((found, path) for found in _in_folder(path))
+        elif path.is_file():
+            yield path, path.parent
+        elif _WILD.search(text) and not path.exists():
+            yield from _matched(text, root)
+        else:
+            raise UsageError(f"{text}: there is no such file or folder")
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    from stages.decode.segments import SUFFIXES, is_segment, order_of
+
+    found = [
+        Path(at, name)
+        for at, folders, names in os.walk(folder, onerror=_unreadable)
+        if not folders.sort(key=order_of)
+        for name in sorted(names, key=order_of)
+        if is_segment(name)
+    ]
+    if not found:
+        raise UsageError(f"{folder}: no video file is in it; {', '.join(sorted(SUFFIXES))} are looked for")
+    return found
+
+
+def _unreadable(error: OSError) -> None:
+    raise UsageError(f"{error.filename}: cannot be read: {error.strerror}")
+
+
+def _matched(pattern: str, root: Path) -> Iterator[tuple[Path, Path]]:
+    from stages.decode.segments import is_segment, order_of
+
+    found = sorted(glob.glob(pattern, root_dir=root, recursive=True), key=order_of)
+    files = [path for one in found if (path := root / one).is_file() and is_segment(path.name)]
+    if not files:
+        raise UsageError(f"{pattern}: no video file matches")
+    fixed = Path(*(part for part in Path(pattern).parts[: _first_wild(pattern)]))
+    yield from ((path, root / fixed) for path in files)
+
+
+def _first_wild(pattern: str) -> int:
+    """How many of its parts come before the first with a sign in it."""
+    parts = Path(pattern).parts
+    return next(i for i, part in enumerate(parts) if _WILD.search(part))
+
+
+def _listed(path: Path) -> Iterator[tuple[Path, Path]]:
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else "it is not text in UTF-8"
+        raise UsageError(f"@{path}: the list cannot be read: {why}") from exc
+    meant = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not meant:
+        raise UsageError(f"@{path}: the list is empty; a path a line is needed")
+    if any(line.startswith("@") for line in meant):
+        raise UsageError(f"@{path}: a list cannot name another list")
+    yield from _meant(meant, root=path.parent)
+
+
+def _named(path: Path, below: Path) -> str:
+    """A name from where it lies below the folder: `gate/2026-11-26/10.mp4` is `gate-2026-11-26-10`."""
+    text = "-".join(path.relative_to(below).with_suffix("").parts)
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:MOST_NAME].strip("-.") or "recording"
+
+
+def _told_apart(recordings: Sequence[Recording]) -> list[Recording]:
+    """Those of one name get a piece of their path's digest, which does not depend on what else is given."""
+    names = [recording.name for recording in recordings]
+    return [
+        recording if names.count(recording.name) == 1 else Recording(recording.path, _with_digest(recording))
+        for recording in recordings
+    ]
+
+
+def _with_digest(recording: Recording) -> str:
+    digest = hashlib.sha256(os.fsencode(recording.path.resolve())).hexdigest()[:8]
+    return f"{recording.name[: MOST_NAME - 9]}-{digest}"

@@ -1,0 +1,159 @@
+"""`everyframe process`: whole results or none, the same bytes however often it was ended."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cameras.numbered import numbered_frames
+from tests.pipeline.cli.command_line import everyframe, one_line, started
+
+WIDTH, HEIGHT = 320, 192
+KILLS = 12
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips in a folder."""
+    import av
+
+    folder = tmp_path_factory.mktemp("footage") / "gate"
+    folder.mkdir()
+    for name, count in (("1.mp4", 30), ("2.mkv", 20)):
+        with av.open(str(folder / name), "w") as container:
+            stream = container.add_stream("libx264", rate=10)
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            for picture in numbered_frames(count, WIDTH, HEIGHT):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode(None))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run that nobody ended gives."""
+    target = tmp_path_factory.mktemp("whole") / "results"
+    done = everyframe("process", str(footage), "--output", str(target))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[:2] == ["[1/2] 1: done, 30 results", "[2/2] 2: done, 20 results"]
+    return target
+
+
+def kept(directory: Path) -> dict[str, bytes]:
+    """All that must be the same: timings vary."""
+    files = (path for path in directory.rglob("*") if path.is_file() and path.name != "timings.jsonl")
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
+
+
+def test_results_are_those_of_run(footage: Path, whole: Path, tmp_path: Path) -> None:
+    assert sorted(kept(whole)) == ["1/done.json", "1/results.jsonl", "2/done.json", "2/results.jsonl", "report.json"]
+    for name, file in (("1", "1.mp4"), ("2", "2.mkv")):
+        ran = everyframe("run", f"{name}={footage / file}", "--publish", "none", "-q", "-o", str(tmp_path / name))
+        assert ran.returncode == 0, ran.stderr
+        assert (whole / name / "results.jsonl").read_bytes() == (tmp_path / name / "results.jsonl").read_bytes()
+    alone = everyframe("process", str(footage / "2.mkv"), "-q", "--output", str(tmp_path / "alone"))
+    assert (alone.returncode, alone.stdout, alone.stderr) == (0, "", "")
+    assert kept(tmp_path / "alone")["2/results.jsonl"] == kept(whole)["2/results.jsonl"]
+
+
+def test_what_is_done_is_kept_until_its_file_or_the_settings_change(footage: Path, whole: Path, tmp_path: Path) -> None:
+    own, target = tmp_path / "gate", tmp_path / "results"
+    shutil.copytree(footage, own)
+
+    def states(*settings: str) -> list[str]:
+        done = everyframe("process", str(own), "--output", str(target), *settings)
+        assert (done.returncode, done.stderr) == (0, "")
+        return [one["state"] for one in json.loads((target / "report.json").read_bytes())["recordings"]]
+
+    assert states() == ["done", "done"]
+    before = (target / "1" / "results.jsonl").stat().st_ino
+    assert states() == ["kept", "kept"]
+    assert (target / "1" / "results.jsonl").stat().st_ino == before
+    (own / "2.mkv").touch()
+    assert states() == ["kept", "done"]
+    planned = everyframe("process", str(own), "--output", str(target), "--score", "0.6", "--dry-run")
+    assert [line.split()[:2] for line in planned.stdout.splitlines()] == [["analyse", "1"], ["analyse", "2"]]
+    assert states("--score", "0.6") == ["done", "done"]
+    assert states("--fps", "5") == ["done", "done"]
+    assert not list(target.glob(".*"))
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(footage: Path, whole: Path, tmp_path: Path) -> None:
+    random_waits, target, ended = random.Random(6), tmp_path / "results", 0
+    for _ in range(KILLS):
+        running = started("process", str(footage), "--output", str(target))
+        time.sleep(random_waits.uniform(0.5, 4.0))
+        running.kill()
+        running.communicate()
+        ended += running.returncode == -signal.SIGKILL
+        for name in ("1", "2"):
+            if (target / name).exists():
+                assert kept(whole / name).keys() == kept(target / name).keys()
+                assert (target / name / "results.jsonl").read_bytes() == (whole / name / "results.jsonl").read_bytes()
+        if ended >= 3 and (target / "1").exists() and random_waits.random() < 0.5:
+            shutil.rmtree(target / "1")
+    assert ended
+    done = everyframe("process", str(footage), "--output", str(target))
+    assert (done.returncode, done.stderr) == (0, "")
+    told = {name: data for name, data in kept(target).items() if name != "report.json"}
+    assert told == {name: data for name, data in kept(whole).items() if name != "report.json"}
+    assert not list(target.glob(".*"))
+
+
+def test_what_cannot_be_read_is_named_and_costs_nothing_else(footage: Path, whole: Path, tmp_path: Path) -> None:
+    own = tmp_path / "gate"
+    shutil.copytree(footage, own)
+    (own / "0.mp4").touch()
+    (own / "9.mp4").write_bytes(b"not a video\n" * 1000)
+    done = everyframe("process", str(own), "--output", str(tmp_path / "results"))
+    assert done.returncode == 1
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["everyframe", "everyframe"]
+    assert "0.mp4 is empty" in done.stderr
+    assert "9.mp4" in done.stderr
+    assert "4 recordings: 2 done, 2 refused; 50 results" in done.stdout
+    for name in ("1", "2"):
+        assert kept(tmp_path / "results")[f"{name}/results.jsonl"] == kept(whole)[f"{name}/results.jsonl"]
+    assert not (tmp_path / "results" / "0").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_nothing_half_done(number: int, footage: Path, tmp_path: Path) -> None:
+    running = started("process", str(footage), "--output", str(tmp_path / "results"))
+    part = tmp_path / "results" / ".1.part" / "results.jsonl"
+    until = time.monotonic() + 60
+    while not (part.exists() and part.stat().st_size) and time.monotonic() < until:
+        time.sleep(0.01)
+    running.send_signal(number)
+    told, wrong = running.communicate(timeout=60)
+    assert (running.returncode, wrong) == (128 + number, "")
+    assert "left" in told
+    assert not list((tmp_path / "results").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["{footage}", "--output", "{footage}/results"], "all well"),
+        (["{footage}", "--output", "{footage}"], "--output: {footage} holds the recording"),
+        (["{footage}/1.mp4", "--output", "{footage}/1.mp4"], "1.mp4: cannot be made: File exists"),
+        (["nowhere", "--output", "x"], "nowhere: there is no such file or folder"),
+        (["{footage}"], "--output"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(
+    arguments: list[str], told: str, footage: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(footage, own)
+    ran = everyframe("process", *(one.format(footage=own) for one in arguments), "--dry-run", cwd=tmp_path)
+    if told == "all well":
+        assert (ran.returncode, ran.stderr) == (0, "")
+        return
+    assert ran.returncode in (1, 2)
+    assert told.format(footage=own) in one_line(ran.stderr)
