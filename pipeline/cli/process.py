@@ -10,9 +10,9 @@ from pipeline.cli.values import at_least, names
 from pipeline.errors import UsageError
 
 NOTES: Final = """\
-DIR/NAME/ has results.jsonl, timings.jsonl and done.json of a recording, and is there whole or not at all.
-DIR/report.json says what became of each. The same command again goes on where it was ended, and
-makes anew what its file or the settings have changed for.
+DIR/NAME/ has results.jsonl, timings.jsonl and done.json of a recording, and is there whole or
+not at all. DIR/report.json says what became of each. The same command again goes on where it was
+ended, and makes anew what its file or the settings have changed for.
 
 exit codes:
   0         every recording has its results
@@ -44,6 +44,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     where.add_argument("-q", "--quiet", action="store_true", help="print nothing but what goes wrong")
     machine = parser.add_argument_group("how it runs")
+    machine.add_argument(
+        "--workers",
+        metavar="N",
+        type=at_least(1, int),
+        help="frames that are analysed side by side, with a core each (default: as many as there are cores)",
+    )
     machine.add_argument("--device", metavar="NAME", help="what networks run on: auto, cpu, cuda, cuda:N")
     add_config_option(machine)
 
@@ -69,6 +75,8 @@ def _execute(arguments: argparse.Namespace) -> int:
             "model": arguments.detector,
             "score_threshold": arguments.score,
             "classes": arguments.classes,
+            "threads": arguments.workers,
+            "requests": arguments.workers,
         },
         "segmenter": {"model": arguments.segmenter},
         "publish": {"bind": "none"},

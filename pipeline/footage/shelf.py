@@ -42,12 +42,10 @@ class Shelf:
     """The folder of all results."""
 
     def __init__(self, directory: Path) -> None:
-        """It is made if need be. Raises `SinkError`."""
+        """It is made when something is written. Raises `SinkError` where it cannot be one."""
         self.directory = directory
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise SinkError(f"{directory}: cannot be made: {exc.strerror}; name another with --output") from exc
+        if directory.exists() and not directory.is_dir():
+            raise SinkError(f"{directory}: this is no folder; name another with --output")
 
     def folder_of(self, recording: Recording) -> Path:
         """Where its results lie, once they do."""
@@ -68,7 +66,7 @@ class Shelf:
             for left in (part, self._hidden(recording, "old")):
                 if left.exists():
                     shutil.rmtree(left)
-            part.mkdir()
+            part.mkdir(parents=True)
         except OSError as exc:
             raise _failed(part, exc) from exc
         return part
@@ -96,6 +94,7 @@ class Shelf:
         """A file beside the folders, whole or not at all. Raises `SinkError`."""
         path, part = self.directory / name, self.directory / f".{name}.part"
         try:
+            self.directory.mkdir(parents=True, exist_ok=True)
             part.write_bytes(content)
             _to_disk(part)
             part.rename(path)

@@ -21,6 +21,7 @@ from pipeline.messages import FrameResult, RunStatistics
 
 State = Literal["done", "kept", "refused", "left"]
 REPORT = "report.json"
+SIDE_BY_SIDE = ("threads", "requests")  # decide how fast results come, and not what they are
 GLANCE_FRAMES = 16  # between two looks at how far it is
 
 
@@ -199,6 +200,9 @@ def settings_digest(config: PipelineConfig) -> str:
     values = msgspec.to_builtins(config)
     kept = ("detector", "segmenter", "suppress", "tracker", "device", "decode", "sources")
     deciding = {name: values[name] for name in kept if name in values}
+    for network in ("detector", "segmenter"):
+        if isinstance(deciding.get(network), dict):
+            deciding[network] = {name: value for name, value in deciding[network].items() if name not in SIDE_BY_SIDE}
     deciding["sources"] = [
         {name: value for name, value in source.items() if name not in ("url", "source_id")}
         for source in deciding["sources"]

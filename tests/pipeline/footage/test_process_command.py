@@ -62,6 +62,17 @@ def test_results_are_those_of_run(footage: Path, whole: Path, tmp_path: Path) ->
     assert kept(tmp_path / "alone")["2/results.jsonl"] == kept(whole)["2/results.jsonl"]
 
 
+@pytest.mark.parametrize(("workers", "batch"), [(1, 1), (2, 1), (4, 1), (1, 8), (2, 8), (2, 32)])
+def test_the_same_bytes_for_any_number_of_workers_and_size_of_batch(
+    workers: int, batch: int, footage: Path, whole: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "settings.yaml").write_text(f"batch: {{max_batch: {batch}}}\n")
+    settings = ["--config", str(tmp_path / "settings.yaml"), "--workers", str(workers)]
+    done = everyframe("process", str(footage), "-q", "--output", str(tmp_path / "results"), *settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert kept(tmp_path / "results") == kept(whole)
+
+
 def test_what_is_done_is_kept_until_its_file_or_the_settings_change(footage: Path, whole: Path, tmp_path: Path) -> None:
     own, target = tmp_path / "gate", tmp_path / "results"
     shutil.copytree(footage, own)
@@ -141,7 +152,7 @@ def test_a_signal_ends_it_with_nothing_half_done(number: int, footage: Path, tmp
     [
         (["{footage}", "--output", "{footage}/results"], "all well"),
         (["{footage}", "--output", "{footage}"], "--output: {footage} holds the recording"),
-        (["{footage}/1.mp4", "--output", "{footage}/1.mp4"], "1.mp4: cannot be made: File exists"),
+        (["{footage}/1.mp4", "--output", "{footage}/1.mp4"], "1.mp4: this is no folder"),
         (["nowhere", "--output", "x"], "nowhere: there is no such file or folder"),
         (["{footage}"], "--output"),
     ],
@@ -154,6 +165,7 @@ def test_what_cannot_be_done_is_told_in_one_line(
     ran = everyframe("process", *(one.format(footage=own) for one in arguments), "--dry-run", cwd=tmp_path)
     if told == "all well":
         assert (ran.returncode, ran.stderr) == (0, "")
+        assert not (own / "results").exists()
         return
     assert ran.returncode in (1, 2)
     assert told.format(footage=own) in one_line(ran.stderr)
