@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline.cli.command import Command, add_config_option
 from pipeline.cli.values import at_least, names
 from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline.config import PipelineConfig
 
 NOTES: Final = """\
 DIR/NAME/ has results.jsonl, timings.jsonl and done.json of a recording, and is there whole or
@@ -81,7 +84,7 @@ def _execute(arguments: argparse.Namespace) -> int:
         "segmenter": {"model": arguments.segmenter},
         "publish": {"bind": "none"},
     }
-    config = check(settings([str(recordings[0].path)], arguments.config, given))
+    config = check(settings([f"footage={recordings[0].path.absolute()}"], arguments.config, given))
     _check_alone(config)
     check_plan(config, recordings, arguments.output)
     work = Work(
@@ -103,11 +106,8 @@ def _execute(arguments: argparse.Namespace) -> int:
     return 1 if any(outcome.state == "refused" for outcome in outcomes) else 0
 
 
-def _check_alone(config: object) -> None:
-    """Refuse outputs of a configuration that are not a recording's own."""
-    from pipeline.config import PipelineConfig
-
-    assert isinstance(config, PipelineConfig)
+def _check_alone(config: PipelineConfig) -> None:
+    """Refuse outputs of a configuration that are not a recording's own. Raises `UsageError`."""
     asked = {
         "redis.url": config.redis.url,
         "mqtt.url": config.mqtt.url,

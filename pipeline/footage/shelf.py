@@ -7,8 +7,11 @@ made anew. What a run that was ended left half done is thrown away by the next.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -47,6 +50,24 @@ class Shelf:
         if directory.exists() and not directory.is_dir():
             raise SinkError(f"{directory}: this is no folder; name another with --output")
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """For one run at a time; however the process ends, the system lets go of it. Raises `SinkError`."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.directory, os.O_RDONLY)
+        except OSError as exc:
+            raise _failed(self.directory, exc) from exc
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            os.close(descriptor)
+            raise SinkError(f"{self.directory}: another run writes here; wait for it, or name another folder") from exc
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
     def folder_of(self, recording: Recording) -> Path:
         """Where its results lie, once they do."""
         return self.directory / recording.name
@@ -66,7 +87,7 @@ class Shelf:
             for left in (part, self._hidden(recording, "old")):
                 if left.exists():
                     shutil.rmtree(left)
-            part.mkdir(parents=True)
+            part.mkdir()
         except OSError as exc:
             raise _failed(part, exc) from exc
         return part
@@ -94,7 +115,6 @@ class Shelf:
         """A file beside the folders, whole or not at all. Raises `SinkError`."""
         path, part = self.directory / name, self.directory / f".{name}.part"
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
             part.write_bytes(content)
             _to_disk(part)
             part.rename(path)

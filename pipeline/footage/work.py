@@ -96,6 +96,10 @@ class Work:
 
     def run(self, screen: Screen) -> list[Outcome]:
         """Work through all, and write the report. Raises `SinkError`, `ModelError`, `ConfigError`, `DeviceLost`."""
+        with self._shelf.held():
+            return self._run(screen)
+
+    def _run(self, screen: Screen) -> list[Outcome]:
         outcomes: list[Outcome] = []
         try:
             for number, (recording, mark) in enumerate(self.plan(), 1):

@@ -6,13 +6,15 @@ import json
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.cameras.numbered import numbered_frames
-from tests.pipeline.cli.command_line import everyframe, one_line, started
+from tests.pipeline.cli.command_line import ROOT, everyframe, one_line, started
 
 WIDTH, HEIGHT = 320, 192
 KILLS = 12
@@ -131,6 +133,35 @@ def test_what_cannot_be_read_is_named_and_costs_nothing_else(footage: Path, whol
     for name in ("1", "2"):
         assert kept(tmp_path / "results")[f"{name}/results.jsonl"] == kept(whole)[f"{name}/results.jsonl"]
     assert not (tmp_path / "results" / "0").exists()
+
+
+def test_a_disk_that_is_full_ends_it_and_loses_nothing(footage: Path, whole: Path, tmp_path: Path) -> None:
+    """Files may not grow past what the first recording needs: the disk's own refusal by another name."""
+    target, most = tmp_path / "results", (whole / "1" / "results.jsonl").stat().st_size // 2
+    command = [sys.executable, "-m", "pipeline.cli", "process", str(footage), "--output", str(target)]
+    full = subprocess.run(
+        ["prlimit", f"--fsize={most}", *command], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False
+    )
+    assert full.returncode == 1
+    assert "results.jsonl: cannot be written: File too large; free or choose" in one_line(full.stderr)
+    assert not list(target.glob(".*"))
+    assert not (target / "1").exists()
+    done = everyframe("process", str(footage), "-q", "--output", str(target))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert kept(target) == kept(whole)
+
+
+def test_two_runs_do_not_write_into_one_folder(footage: Path, tmp_path: Path) -> None:
+    first = started("process", str(footage), "--output", str(tmp_path / "results"))
+    part = tmp_path / "results" / ".1.part"
+    until = time.monotonic() + 60
+    while not part.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    second = everyframe("process", str(footage), "--output", str(tmp_path / "results"))
+    assert (second.returncode, second.stdout) == (1, "")
+    assert "another run writes here" in one_line(second.stderr)
+    assert first.communicate(timeout=60)[1] == ""
+    assert first.returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
