@@ -31,6 +31,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="video files, folders (every video below), patterns ('cam*/**/*.mp4'), @LIST (a file, a path a line)",
     )
+    when = parser.add_argument_group("when it was")
+    when.add_argument(
+        "--start",
+        metavar="WHEN",
+        default="name",
+        help="when a recording began: name (20261126_103015.mp4, 2026-11-26/10/gate/30.15.mp4; where it says nothing, "
+        "as its container does), container, or a time for a single one (default: name)",
+    )
+    when.add_argument(
+        "--zone", metavar="ZONE", default="UTC", help="time zone of such times, as Europe/Zurich (default: UTC)"
+    )
     group = parser.add_argument_group("what is looked for")
     group.add_argument("--detector", metavar="MODEL", help="in place of everyframe-nano; see 'everyframe run --help'")
     group.add_argument("--segmenter", metavar="MODEL", help="semantic network for masks beside such a detector")
@@ -67,9 +78,10 @@ def _execute(arguments: argparse.Namespace) -> int:
     from pipeline.config import check
     from pipeline.footage.listing import find_recordings
     from pipeline.footage.shelf import Shelf
+    from pipeline.footage.start import with_starts, zone_of
     from pipeline.footage.work import Work, check_plan
 
-    recordings = find_recordings(arguments.footage)
+    recordings = with_starts(find_recordings(arguments.footage), start=arguments.start, zone=zone_of(arguments.zone))
     given = {
         "sources": {"target_fps": arguments.fps},
         "device": arguments.device,

@@ -22,7 +22,8 @@ def print_plan(plan: Iterable[tuple[Recording, Done | None]]) -> None:
     """What would be done, a line a recording."""
     for recording, mark in plan:
         what = "analyse" if mark is None else "keep   "
-        print(f"{what}  {recording.name}  {recording.path}")
+        began = f"  began {recording.began}" if recording.began else ""
+        print(f"{what}  {recording.name}  {recording.path}{began}")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from pipeline.address import (
     derive_source_id,
     device_path,
     expand,
+    is_folder,
     is_live,
     is_recording,
     local_path,
@@ -56,6 +58,10 @@ class SourceConfig(Settings, frozen=True, kw_only=True):
             description="Frames a second to analyse; boxes of the others are the tracker's prediction. 0: every frame.",
         ),
     ] = 0.0
+    began: Annotated[
+        str,
+        Meta(description="When a file's first frame was captured, ISO 8601. Empty: as its container says, else 1970."),
+    ] = ""
     open_timeout_seconds: Annotated[
         float, Meta(gt=0, le=60, description="For connecting, and again for describing.")
     ] = 4.0
@@ -138,8 +144,23 @@ def check_source(source: SourceConfig, *, files_root: str | None) -> None:
     """
     if scheme_of(source.url) == "webcam":
         device_path(source.url)
+    _check_began(source)
     if files_root is not None and scheme_of(source.url) == "file":
         check_within(local_path(expand(source.url)), files_root, who=source.source_id or source.shown)
+
+
+def _check_began(source: SourceConfig) -> None:
+    if not source.began:
+        return
+    who = f"source {source.source_id!r}: began"
+    if not is_recording(source.url) or is_folder(source.url):
+        raise ConfigError(f"{who} is {source.began!r}; only a file begins at a time that can be told, and is needed")
+    try:
+        moment = datetime.fromisoformat(source.began)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or moment.year < 1970:
+        raise ConfigError(f"{who} is {source.began!r}; a time since 1970 with its zone, as 2026-11-26T10:30:15+01:00")
 
 
 def check_added(source: SourceConfig) -> None:

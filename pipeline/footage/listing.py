@@ -22,6 +22,7 @@ class Recording:
 
     path: Path
     name: str
+    began: str = ""  # ISO 8601; empty: as its container says
 
 
 def find_recordings(given: Sequence[str]) -> list[Recording]:

@@ -28,6 +28,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     size: int  # bytes of the file
     mtime_ns: int  # when it was last written
     settings: str  # a digest of all that decides what comes out
+    began: str = ""  # as it was told
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):

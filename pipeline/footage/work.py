@@ -171,7 +171,9 @@ class Work:
 
     def _config_of(self, recording: Recording, output: OutputConfig) -> PipelineConfig:
         given = self._config.source_configs[0] if self._config.source_configs else SourceConfig(url="-")
-        source = msgspec.structs.replace(given, url=str(recording.path), source_id=recording.name)
+        source = msgspec.structs.replace(
+            given, url=str(recording.path), source_id=recording.name, began=recording.began
+        )
         return check(
             msgspec.structs.replace(
                 self._config, sources=[source], output=output, publish=PublishConfig(bind=None), engine="inline"
@@ -183,7 +185,7 @@ class Work:
             seen = recording.path.stat()
         except OSError:
             return None
-        return Origin(size=seen.st_size, mtime_ns=seen.st_mtime_ns, settings=self._settings)
+        return Origin(size=seen.st_size, mtime_ns=seen.st_mtime_ns, settings=self._settings, began=recording.began)
 
 
 class _Lent(Graph):
@@ -208,7 +210,7 @@ def settings_digest(config: PipelineConfig) -> str:
         if isinstance(deciding.get(network), dict):
             deciding[network] = {name: value for name, value in deciding[network].items() if name not in SIDE_BY_SIDE}
     deciding["sources"] = [
-        {name: value for name, value in source.items() if name not in ("url", "source_id")}
+        {name: value for name, value in source.items() if name not in ("url", "source_id", "began")}
         for source in deciding["sources"]
         if isinstance(source, dict)
     ]

@@ -43,17 +43,17 @@ class Ticks:
         return count * self._numerator // self._denominator
 
 
-def recording_start_ns(metadata: Mapping[str, str]) -> int:
-    """When a recording began: `creation_time` of its container, else 1970.
+def recording_start_ns(metadata: Mapping[str, str], *, told: str = "") -> int:
+    """When a recording began: as was `told` (ISO 8601), else `creation_time` of its container, else 1970.
 
     Never the time of the file, which a copy changes: the same bytes give the same results.
     """
     try:
-        start = datetime.fromisoformat(metadata.get("creation_time", ""))
+        start = datetime.fromisoformat(told or metadata.get("creation_time", ""))
     except ValueError:
         return 0
     start = start if start.tzinfo else start.replace(tzinfo=UTC)
-    if start.year < _EARLIEST_YEAR:
+    if start.year < _EARLIEST_YEAR and not told:
         return 0
     since = start - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * NS + since.microseconds * 1000

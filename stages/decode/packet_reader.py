@@ -25,7 +25,7 @@ class OpenedPackets:
     def __init__(self, opened: Opened, *, source: SourceConfig, address: str) -> None:
         self._opened, self._source, self._address = opened, source, address
         self._live = is_live(address)
-        self.header = header_of(opened, live=self._live)
+        self.header = header_of(opened, live=self._live, began=source.began)
         self.refusal = refusal_of(opened)
         self.received_bytes = 0
         self._is_ours = True

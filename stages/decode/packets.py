@@ -23,8 +23,8 @@ _MATRICES: dict[int, Matrix] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 
 _FULL_RANGE = 2
 
 
-def header_of(opened: Opened, *, live: bool) -> StreamHeader:
-    """What the container says of its video."""
+def header_of(opened: Opened, *, live: bool, began: str = "") -> StreamHeader:
+    """What the container says of its video; `began`: see `SourceConfig`."""
     stream, codec = opened.stream, opened.stream.codec_context
     info = stream_info(stream, live=live)
     container = opened.container
@@ -44,7 +44,7 @@ def header_of(opened: Opened, *, live: bool) -> StreamHeader:
         live=live,
         timed=not (live and container.format.name in UNTIMED_FORMATS),
         reported=container.format.name == "rtsp",
-        start_ns=0 if live else recording_start_ns(container.metadata),
+        start_ns=0 if live else recording_start_ns(container.metadata, told=began),
         declared_packets=declared_packets(opened),
     )
 

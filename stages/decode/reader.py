@@ -65,7 +65,7 @@ class VideoReader:
             reported=self._container.format.name == "rtsp",
             time_base=opened.stream.time_base or Fraction(1, NS),
             rate=self._info.frame_rate,
-            start_ns=recording_start_ns(self._container.metadata),
+            start_ns=recording_start_ns(self._container.metadata, told=source.began),
             next_epoch=next_epoch,
             wall_offset_ns=wall_ns() - monotonic_ns(),
         )

@@ -96,6 +96,26 @@ def test_the_same_bytes_for_any_number_of_workers_and_size_of_batch(
     assert kept(tmp_path / "results") == kept(whole)
 
 
+def test_frames_are_of_the_time_that_the_name_says(footage: Path, tmp_path: Path) -> None:
+    own, target = tmp_path / "20261126_103015.mp4", tmp_path / "results"
+    shutil.copy(footage / "1.mp4", own)
+
+    def first(*settings: str) -> int:
+        done = process(str(own), "-q", "--output", str(target), *settings)
+        assert (done.returncode, done.stderr) == (0, "")
+        with (target / "20261126_103015" / "results.jsonl").open() as lines:
+            return int(json.loads(next(lines))["capture_time_ns"])
+
+    assert first() == 1795689015 * 10**9
+    assert first("--zone", "Europe/Zurich") == (1795689015 - 3600) * 10**9
+    assert first("--start", "2026-11-26T10:30:16.5+00:00") == 1795689016_500_000_000
+    assert first("--start", "container") == 0
+    planned = process(str(own), "--output", str(target), "--dry-run")
+    assert planned.stdout.rstrip().endswith("began 2026-11-26T10:30:15+00:00")
+    both = process(str(footage), "--output", str(target), "--start", "2026-11-26T10:30:15Z", "--dry-run")
+    assert (both.returncode, "cannot be when 2 recordings began" in both.stderr) == (2, True)
+
+
 def test_what_is_done_is_kept_until_its_file_or_the_settings_change(footage: Path, whole: Path, tmp_path: Path) -> None:
     own, target = tmp_path / "gate", tmp_path / "results"
     shutil.copytree(footage, own)
