@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.config.video_names import SUFFIXES, is_video, order_of
 from pipeline.errors import UsageError
 
 MOST_NAME = 64  # characters, as of any source's name
@@ -61,14 +62,12 @@ def _meant(given: Iterable[str], *, root: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    from stages.decode.segments import SUFFIXES, is_segment, order_of
-
     found = [
         Path(at, name)
         for at, folders, names in os.walk(folder, onerror=_unreadable)
         if not folders.sort(key=order_of)
         for name in sorted(names, key=order_of)
-        if is_segment(name)
+        if is_video(name)
     ]
     if not found:
         raise UsageError(f"{folder}: no video file is in it; {', '.join(sorted(SUFFIXES))} are looked for")
@@ -80,10 +79,8 @@ def _unreadable(error: OSError) -> None:
 
 
 def _matched(pattern: str, root: Path) -> Iterator[tuple[Path, Path]]:
-    from stages.decode.segments import is_segment, order_of
-
     found = sorted(glob.glob(pattern, root_dir=root, recursive=True), key=order_of)
-    files = [path for one in found if (path := root / one).is_file() and is_segment(path.name)]
+    files = [path for one in found if (path := root / one).is_file() and is_video(path.name)]
     if not files:
         raise UsageError(f"{pattern}: no video file matches")
     fixed = Path(*(part for part in Path(pattern).parts[: _first_wild(pattern)]))

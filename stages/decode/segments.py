@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import os
-import re
 import stat
 import time
 from collections import deque
@@ -14,32 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.config import SourceConfig, check_opened
+from pipeline.config.video_names import Order, is_video, order_of
 from pipeline.errors import SourceNotFound, SourceUnreachable
 from pipeline.stage import Taken
 from stages.decode.faults import named
 
-# Anything else in a folder of recordings is an index, a picture, a log, or not finished (`.mp4.part`).
-SUFFIXES: Final = (
-    *(".3gp", ".asf", ".avi", ".dav", ".dv", ".f4v", ".flv", ".h264", ".h265", ".hevc", ".ivf", ".m2ts", ".m4v"),
-    *(".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogv", ".ts"),
-    *(".vob", ".webm", ".wmv"),
-)
 MOST_AT_ONCE: Final = 1_000  # names kept of those that wait; the others are looked up when it is their turn
 LOOK_AGAIN: Final = 10  # every so many looks a folder is listed even if its time stamp says that nothing changed
-_DIGITS = re.compile(r"([0-9]+)")
-
-Order = tuple[tuple[str | int, ...], str]
-
-
-def order_of(name: str) -> Order:
-    """What names are sorted by: as text, but numbers by their value, so that `out1000` comes after `out999`."""
-    parts = _DIGITS.split(name)
-    return tuple(int(part) if i % 2 else part for i, part in enumerate(parts)), name
-
-
-def is_segment(name: str) -> bool:
-    """Whether a file of that name is taken: a video by its suffix, and not a hidden one, as unfinished ones are."""
-    return not name.startswith((".", "~")) and os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 @dataclass(slots=True)
@@ -135,7 +115,7 @@ class Segments:
         self._last, count = None, 0
         with os.scandir(descriptor) as entries:
             for entry in entries:
-                if not is_segment(entry.name):
+                if not is_video(entry.name):
                     continue
                 count += 1
                 order = order_of(entry.name)

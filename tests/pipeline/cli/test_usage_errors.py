@@ -7,7 +7,7 @@ from tests.pipeline.cli.command_line import everyframe, one_line
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["fly"], "'fly' is not a command; run, watch, "),
+        (["fly"], "'fly' is not a command; run, process, "),
         (["--fast"], "'--fast' is not a command"),
         (["run"], "sources: none given; name at least one camera URL or file"),
         (["run", "a.mp4", "--fast"], "unrecognized arguments: --fast; 'everyframe run --help' shows"),

@@ -21,7 +21,7 @@ from tests.cameras.numbered import numbered_frames
 from tests.pipeline.cli.command_line import ROOT, everyframe, one_line, started
 
 WIDTH, HEIGHT = 320, 192
-KILLS = 5
+KILLS = 4
 
 
 def process(*arguments: str) -> Ran:

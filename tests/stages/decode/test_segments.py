@@ -11,9 +11,10 @@ import pytest
 
 from pipeline.clock import ManualClock
 from pipeline.config import SourceConfig
+from pipeline.config.video_names import is_video, order_of
 from pipeline.errors import AddressError, SourceNotFound, SourceUnreachable
 from pipeline.stage import Taken
-from stages.decode.segments import LOOK_AGAIN, MOST_AT_ONCE, Segments, is_segment, order_of
+from stages.decode.segments import LOOK_AGAIN, MOST_AT_ONCE, Segments
 
 POLL, SETTLE = 1.0, 10.0
 
@@ -77,7 +78,7 @@ def test_any_two_names_can_be_put_in_order() -> None:
 
 @pytest.mark.parametrize("name", [".hidden.mp4", "~a.mp4", "a.mp4.part", "a.tmp", "a.mp4~", "index.m3u8", "a.jpg", "a"])
 def test_what_is_hidden_unfinished_or_no_video_is_left_alone(recorder: Recorder, name: str) -> None:
-    assert not is_segment(name)
+    assert not is_video(name)
     recorder.write(name, age=SETTLE)
     assert recorder.all() == []
 
