@@ -38,21 +38,20 @@ def record(buckets: MutableSequence[int] | memoryview[int], latency_ms: float) -
 
 
 def percentile_ms(buckets: Sequence[int], share: float) -> float:
-    """The latency that `share` (0..1) of those counted do not exceed; 0 where none was."""
-    wanted = share * sum(buckets)
-    seen = 0
-    for bucket, count in enumerate(buckets):
-        seen += count
-        if count and seen >= wanted:
-            return middle_ms(bucket)
-    return 0.0
+    """The latency that `share` (above 0, to 1) of those counted do not exceed; 0 where none was."""
+    return next(iter(_percentiles(buckets, (share,))), 0.0)
 
 
 def latency_of(buckets: Sequence[int]) -> Latency | None:
     """Percentiles; None where nothing was counted."""
+    found = _percentiles(buckets, SHARES)
+    return Latency(*(round(latency_ms, 2) for latency_ms in found)) if found else None
+
+
+def _percentiles(buckets: Sequence[int], shares: Sequence[float]) -> list[float]:
+    """Of each share, in one pass; none where nothing was counted."""
     seen = list(accumulate(buckets))
     if not seen or not seen[-1]:
-        return None
+        return []
     # The first bucket that reaches a share has something in it: what is seen rises there.
-    found = (middle_ms(bisect_left(seen, share * seen[-1])) for share in SHARES)
-    return Latency(*(round(latency_ms, 2) for latency_ms in found))
+    return [middle_ms(bisect_left(seen, share * seen[-1])) for share in shares]

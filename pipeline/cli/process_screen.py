@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from pipeline.cli.complain import complain
-from pipeline.footage.listing import Recording
+from pipeline.footage.listing import REPORT, Recording
 from pipeline.footage.shelf import Done
-from pipeline.footage.work import REPORT, Outcome, Screen, Step
+from pipeline.footage.work import Outcome, Screen, Step
 
 SAID = {"done": "done", "kept": "kept, as it was done before", "refused": "refused", "left": "left"}
 
@@ -48,7 +48,7 @@ def tell_outcomes(outcomes: Sequence[Outcome], directory: Path, *, quiet: bool) 
         return
     counts = {state: sum(one.state == state for one in outcomes) for state in SAID}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    results = sum(outcome.results for outcome in outcomes)
+    results = sum(outcome.counts.results for outcome in outcomes)
     print(f"{len(outcomes)} recordings: {told}; {results} results; {directory / REPORT} has each")
 
 
@@ -60,7 +60,7 @@ class Lines(Screen):
 
     def end(self, outcome: Outcome) -> None:
         self._number += 1
-        results = f", {outcome.results} results" if outcome.state in ("done", "kept") else ""
+        results = f", {outcome.counts.results} results" if outcome.state in ("done", "kept") else ""
         print(f"[{self._number}/{self._count}] {outcome.name}: {SAID[outcome.state]}{results}", flush=True)
 
 
@@ -109,7 +109,7 @@ class Bars(Screen):
             self._one = None
         self._before += self._sizes[outcome.name]
         self._progress.update(self._all, completed=self._before)
-        self._progress.print(f"{escape(outcome.name)}: {SAID[outcome.state]}, {outcome.results} results")
+        self._progress.print(f"{escape(outcome.name)}: {SAID[outcome.state]}, {outcome.counts.results} results")
 
 
 def _size(path: Path) -> int:

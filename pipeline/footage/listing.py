@@ -6,6 +6,7 @@ import glob
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from pipeline.config.video_names import SUFFIXES, is_video, order_of
 from pipeline.errors import UsageError
 
+REPORT = "report.json"  # lies beside the folders of results
 MOST_NAME = 64  # characters, as of any source's name
 _WILD = re.compile(r"[*?\[]")
 
@@ -114,10 +116,10 @@ def _named(path: Path, below: Path) -> str:
 
 
 def _told_apart(recordings: Sequence[Recording]) -> list[Recording]:
-    """Those of one name get a piece of their path's digest, which does not depend on what else is given."""
-    names = [recording.name for recording in recordings]
+    """Those of one name, or of the report's, get a piece of their path's digest, whatever else is given."""
+    names = Counter([REPORT, *(recording.name for recording in recordings)])
     return [
-        recording if names.count(recording.name) == 1 else Recording(recording.path, _with_digest(recording))
+        recording if names[recording.name] == 1 else Recording(recording.path, _with_digest(recording))
         for recording in recordings
     ]
 

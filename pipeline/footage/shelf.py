@@ -31,15 +31,21 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     began: str = ""  # as it was told
 
 
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """What there was in a recording."""
+
+    frames: int = 0
+    results: int = 0
+    undecoded: int = 0  # packets that gave no picture
+    damaged: int = 0  # pictures in which something was guessed
+
+
 class Done(msgspec.Struct, frozen=True, kw_only=True):
     """A recording's mark."""
 
     source: str  # as it was given
     origin: Origin
-    frames: int
-    results: int
-    undecoded: int  # packets that gave no picture
-    damaged: int  # pictures in which something was guessed
+    counts: Counts
 
 
 class Shelf:
@@ -82,8 +88,10 @@ class Shelf:
         return mark if mark.origin == origin else None
 
     def begin(self, recording: Recording) -> Path:
-        """An empty folder to write its results into. Raises `SinkError`."""
-        part = self._hidden(recording, "part")
+        """An empty folder to write its results into. Raises `SinkError`, also where something else lies there."""
+        part, target = self._hidden(recording, "part"), self.folder_of(recording)
+        if target.exists() and not (target / MARK).is_file():
+            raise SinkError(f"{target}: this is there and has no {MARK}; move it, or name another folder with --output")
         try:
             for left in (part, self._hidden(recording, "old")):
                 if left.exists():

@@ -11,16 +11,22 @@ from typing import Any, Literal
 
 import msgspec
 
-from pipeline.config import OutputConfig, PipelineConfig, PublishConfig, SourceConfig, check
+from pipeline.config import (
+    DetectorConfig,
+    OutputConfig,
+    PipelineConfig,
+    PublishConfig,
+    SegmenterConfig,
+    check,
+)
 from pipeline.engines.inline import InlineEngine
 from pipeline.errors import ConfigError, SourceError
-from pipeline.footage.listing import Recording
-from pipeline.footage.shelf import Done, Origin, Shelf
+from pipeline.footage.listing import REPORT, Recording
+from pipeline.footage.shelf import Counts, Done, Origin, Shelf
 from pipeline.graph import Graph
-from pipeline.messages import FrameResult, RunStatistics
+from pipeline.messages import FrameResult
 
 State = Literal["done", "kept", "refused", "left"]
-REPORT = "report.json"
 SIDE_BY_SIDE = ("threads", "requests")  # decide how fast results come, and not what they are
 GLANCE_FRAMES = 16  # between two looks at how far it is
 
@@ -36,10 +42,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     state: State
     reason: str = ""
-    frames: int = 0
-    results: int = 0
-    undecoded: int = 0
-    damaged: int = 0
+    counts: Counts = Counts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +79,12 @@ class Work:
         build_graph: Callable[[PipelineConfig], Graph],
         build_sinks: Callable[[PipelineConfig], Any],
     ) -> None:
-        """`config`: everything but the sources and where results go; the callables are `pipeline.build`'s."""
+        """`config`: everything but where results go, with a source for all; the callables are an engine's."""
         self._config, self._recordings, self._shelf = config, recordings, shelf
         self._open_source, self._build_graph, self._build_sinks = open_source, build_graph, build_sinks
         self._settings = settings_digest(config)
         self._graph: Graph | None = None
         self._stopping = False
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What runs and how, once it does."""
-        return () if self._graph is None else tuple(self._graph.notes)
 
     def plan(self) -> Iterator[tuple[Recording, Done | None]]:
         """Each recording, with its mark where nothing is to be done."""
@@ -118,7 +116,7 @@ class Work:
 
     def _outcome(self, recording: Recording, mark: Done | None, number: int, screen: Screen) -> Outcome:
         if mark is not None:
-            return _outcome(recording, "kept", mark=mark)
+            return _outcome(recording, "kept", counts=mark.counts)
         if self._stopping:
             return _outcome(recording, "left")
         screen.begin(recording, number)
@@ -137,7 +135,7 @@ class Work:
             self._shelf.give_up(recording)
             return _outcome(recording, "left")
         self._shelf.finish(recording, mark)
-        return _outcome(recording, "done", mark=mark)
+        return _outcome(recording, "done", counts=mark.counts)
 
     def _analyse(self, recording: Recording, origin: Origin, screen: Screen) -> Done | None:
         """Its results into the folder that was begun, and its mark; None where the run is to end before it does."""
@@ -149,30 +147,25 @@ class Work:
             graph.warm_up(lambda _: None)
         results = 0
         lent = _Lent(graph)
-        with InlineEngine(
-            config, open_source=self._open_source, build_graph=lambda _: lent, build_sinks=self._build_sinks
-        ) as engine:
-            for item in engine.items():
-                if self._stopping:
-                    return None
-                results += isinstance(item, FrameResult)
-                if results % GLANCE_FRAMES == 0:
-                    screen.step(_step(engine.statistics(), results))
-            found = engine.statistics().sources[0]
-        graph.forget(recording.name)
-        return Done(
-            source=str(recording.path),
-            origin=origin,
-            frames=found.captured,
-            results=results,
-            undecoded=found.undecoded,
-            damaged=found.damaged,
-        )
+        try:
+            with InlineEngine(
+                config, open_source=self._open_source, build_graph=lambda _: lent, build_sinks=self._build_sinks
+            ) as engine:
+                for item in engine.items():
+                    if self._stopping:
+                        return None
+                    results += isinstance(item, FrameResult)
+                    if results % GLANCE_FRAMES == 0:
+                        screen.step(Step(results, engine.statistics().sources[0].expected_frames))
+                found = engine.statistics().sources[0]
+        finally:
+            graph.forget(recording.name)
+        counts = Counts(frames=found.captured, results=results, undecoded=found.undecoded, damaged=found.damaged)
+        return Done(source=str(recording.path), origin=origin, counts=counts)
 
     def _config_of(self, recording: Recording, output: OutputConfig) -> PipelineConfig:
-        given = self._config.source_configs[0] if self._config.source_configs else SourceConfig(url="-")
         source = msgspec.structs.replace(
-            given, url=str(recording.path), source_id=recording.name, began=recording.began
+            self._config.source_configs[0], url=str(recording.path), source_id=recording.name, began=recording.began
         )
         return check(
             msgspec.structs.replace(
@@ -214,8 +207,9 @@ def settings_digest(config: PipelineConfig) -> str:
         for source in deciding["sources"]
         if isinstance(source, dict)
     ]
-    networks = [network.model for network in (config.detector_config, config.segmenter_config) if network is not None]
-    deciding |= {"program": _program(), "files": [_digest_of(Path(model)) for model in networks]}
+    networks = [network for network in (config.detector_config, config.segmenter_config) if network is not None]
+    files = [file for network in networks for file in _files_of(network)]
+    deciding |= {"program": _program(), "files": [_digest_of(file) for file in files]}
     return hashlib.sha256(msgspec.json.encode(deciding, order="deterministic")).hexdigest()[:32]
 
 
@@ -224,6 +218,13 @@ def _program() -> str:
         return version("everyframe")
     except PackageNotFoundError:
         return ""
+
+
+def _files_of(network: DetectorConfig | SegmenterConfig) -> list[Path]:
+    """Those that hold its weights, as far as they are files of this machine that were named."""
+    folder = Path(network.model.partition(":")[2])
+    within = sorted(folder.glob("*.safetensors")) if network.model.startswith("transformers:") else []
+    return [Path(network.model), *within, *([Path(network.weights)] if network.weights else [])]
 
 
 def _digest_of(path: Path) -> str:
@@ -243,14 +244,5 @@ def check_plan(config: PipelineConfig, recordings: Sequence[Recording], director
             raise ConfigError(f"--output: {directory} holds the recording {recording.path}; name another folder")
 
 
-def _step(statistics: RunStatistics, results: int) -> Step:
-    return Step(results, statistics.sources[0].expected_frames)
-
-
-def _outcome(recording: Recording, state: State, *, reason: str = "", mark: Done | None = None) -> Outcome:
-    about = Outcome(name=recording.name, source=str(recording.path), state=state, reason=reason)
-    if mark is None:
-        return about
-    return msgspec.structs.replace(
-        about, frames=mark.frames, results=mark.results, undecoded=mark.undecoded, damaged=mark.damaged
-    )
+def _outcome(recording: Recording, state: State, *, reason: str = "", counts: Counts = Counts()) -> Outcome:  # noqa: B008 - frozen
+    return Outcome(name=recording.name, source=str(recording.path), state=state, reason=reason, counts=counts)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipeline.messages import NO_TRACK, BatchResults, FrameResult, PanopticMap
 from pipeline.wire.columns import pack_column
-from pipeline.wire.result import classes_bytes, encode_result, pack_map
+from pipeline.wire.result import classes_bytes, encode_result, pack_panoptic
 from pipeline.wire.schema import (
     DetectionTable,
     ModelPart,
@@ -69,24 +69,18 @@ class _Panoptic:
         if panoptic is None:
             return None
         rows = self._first[i], self._first[i + 1]
-        t = panoptic.transform
-        return PanopticPart(
-            width=panoptic.width,
-            height=panoptic.height,
-            transform=(float(t.scale_x), float(t.scale_y), float(t.offset_x), float(t.offset_y)),
-            id_map=pack_map(panoptic),
-            segments=SegmentTable(
-                count=rows[1] - rows[0],
-                id=self._id[rows],
-                label=self._label[rows],
-                is_thing=self._is_thing[rows],
-                score=self._score[rows],
-                area=self._area[rows],
-                box=self._box[rows],
-                track_id=self._track_id[rows],
-                detection_index=self._index[rows],
-            ),
+        table = SegmentTable(
+            count=rows[1] - rows[0],
+            id=self._id[rows],
+            label=self._label[rows],
+            is_thing=self._is_thing[rows],
+            score=self._score[rows],
+            area=self._area[rows],
+            box=self._box[rows],
+            track_id=self._track_id[rows],
+            detection_index=self._index[rows],
         )
+        return pack_panoptic(panoptic, table)
 
 
 def _tracks_of(pointing: Sequence[tuple[int, npt.NDArray[np.int32]]], results: BatchResults) -> npt.NDArray[np.int64]:

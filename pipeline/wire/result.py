@@ -25,9 +25,18 @@ from pipeline.messages import (
 )
 from pipeline.wire.assemble import assemble
 from pipeline.wire.forms import pack_form, unpack_ids, unpack_polygons
-from pipeline.wire.idmap import UInt16, compress_runs, decompress_runs, expand_runs, runs_of
+from pipeline.wire.idmap import UInt16, UInt32, compress_runs, decompress_runs, expand_runs, runs_of
 from pipeline.wire.limits import DEFAULT_LIMITS, Limits, check_area, check_count
-from pipeline.wire.schema import ClassesPart, ModelPart, PanopticPart, ResultRecord, TimingsPart, pack, unpack
+from pipeline.wire.schema import (
+    ClassesPart,
+    ModelPart,
+    PanopticPart,
+    ResultRecord,
+    SegmentTable,
+    TimingsPart,
+    pack,
+    unpack,
+)
 from pipeline.wire.tables import (
     pack_detections,
     pack_segments,
@@ -78,20 +87,19 @@ def decode_result(data: bytes | memoryview, *, gap_before: int = 0, limits: Limi
     )
 
 
-def pack_panoptic(panoptic: PanopticMap, *, with_detection_index: bool) -> PanopticPart:
-    """The coded map and its table. Raises `ValueError` if the map holds an id that the table lacks."""
+def pack_panoptic(panoptic: PanopticMap, segments: SegmentTable) -> PanopticPart:
+    """The coded map, with its table as it is packed. Raises `ValueError` if it holds an id that its table lacks."""
     t = panoptic.transform
     return PanopticPart(
         width=panoptic.width,
         height=panoptic.height,
         transform=(float(t.scale_x), float(t.scale_y), float(t.offset_x), float(t.offset_y)),
-        id_map=pack_map(panoptic),
-        segments=pack_segments(panoptic.segments, with_detection_index=with_detection_index),
+        id_map=memoryview(compress_runs(*_runs_of(panoptic))),
+        segments=segments,
     )
 
 
-def pack_map(panoptic: PanopticMap) -> memoryview:
-    """The coded map. Raises `ValueError` if it holds an id that its table lacks."""
+def _runs_of(panoptic: PanopticMap) -> tuple[UInt32, UInt16]:
     if isinstance(panoptic, PanopticRuns):
         lengths, values = panoptic.lengths, panoptic.values
     else:
@@ -99,7 +107,7 @@ def pack_map(panoptic: PanopticMap) -> memoryview:
     unknown = _unknown_ids(values, panoptic.segments)
     if unknown:
         raise ValueError(f"PanopticMap.ids holds {unknown[:5]}, which its segment table {panoptic.segments!r} lacks")
-    return memoryview(compress_runs(lengths, values))
+    return lengths, values
 
 
 def unpack_map(width: int, height: int, id_map: bytes | memoryview, segments: Segments, limits: Limits) -> UInt16:
@@ -168,7 +176,7 @@ def _tracks_of(record: ResultRecord, classes: int, detections: int, limits: Limi
 def _panoptic_part(panoptic: PanopticMap, kind: ResultKind | MaskForm) -> PanopticPart:
     if kind in MASK_FORMS:
         return pack_form(panoptic, kind)
-    return pack_panoptic(panoptic, with_detection_index=kind == "all")
+    return pack_panoptic(panoptic, pack_segments(panoptic.segments, with_detection_index=kind == "all"))
 
 
 def _masks_of(

@@ -46,15 +46,15 @@ class TorchPool:
         what was in that place before. Raises `ModelError`, `torch.OutOfMemoryError` where that fails, `DeviceLost`
         where the device did.
         """
-        memory = surface.memory if isinstance(surface, DeviceSurface) else None
+        memory, own, ready = None, None, None
+        if isinstance(surface, DeviceSurface):
+            memory, own, ready = surface.memory, surface.stream, surface.ready
         parts = surface.planes if memory is None else (memory,)
         key = (*(part.shape for part in parts), surface.format, surface.matrix, surface.range)
         with translated(f"pictures on {self._device}"):
             held = self._held.get(index)
             if held is None or held.key != key:
                 held = self._held[index] = self._made(surface, parts, key)
-            own = surface.stream if isinstance(surface, DeviceSurface) else None
-            ready = surface.ready if isinstance(surface, DeviceSurface) else None
             stream = own or self._own_stream()
             with on_stream(stream):
                 if ready is not None:

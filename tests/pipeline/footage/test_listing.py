@@ -53,6 +53,12 @@ def test_two_of_one_name_are_told_apart_by_where_they_lie_alone(footage: Path) -
     assert names("yard/9.mp4", "gate/10.mp4", "gate/9.mp4") == [both[1], "10", both[0]]
 
 
+def test_none_is_called_as_the_report_is(footage: Path) -> None:
+    (footage / "report.json.mp4").touch()
+    (name,) = names("report.json.mp4")
+    assert name.startswith("report.json-")
+
+
 def test_names_are_a_source_s(footage: Path) -> None:
     odd = footage / ("café – “1”" + 90 * "x" + ".mp4")
     odd.touch()

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.app import execute
+from pipeline.config import check, parse
+from pipeline.footage.work import settings_digest
 from tests.cameras.numbered import numbered_frames
 from tests.pipeline.cli.command_line import ROOT, everyframe, one_line, started
 
@@ -190,6 +192,31 @@ def test_a_disk_that_is_full_ends_it_and_loses_nothing(footage: Path, whole: Pat
     done = process(str(footage), "-q", "--output", str(target))
     assert (done.returncode, done.stderr) == (0, "")
     assert kept(target) == kept(whole)
+
+
+@pytest.mark.parametrize("setting", ["model", "weights"])
+def test_other_weights_in_a_file_of_the_same_name_are_other_settings(setting: str, tmp_path: Path) -> None:
+    file = tmp_path / "net.pth"
+
+    def digest() -> str:
+        detector = {"model": "torchvision:retinanet_resnet50_fpn", setting: str(file)}
+        return settings_digest(check(parse({"sources": ["a=a.mp4"], "detector": detector})))
+
+    file.write_bytes(b"one")
+    first = digest()
+    assert digest() == first
+    file.write_bytes(b"two")
+    assert digest() != first
+
+
+def test_a_folder_of_somebody_s_own_is_not_replaced(footage: Path, tmp_path: Path) -> None:
+    own = tmp_path / "results" / "1" / "diary.txt"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    ran = process(str(footage / "1.mp4"), "--output", str(tmp_path / "results"))
+    assert ran.returncode == 1
+    assert "results/1: this is there and has no done.json" in one_line(ran.stderr)
+    assert own.read_text() == "mine"
 
 
 def test_two_runs_do_not_write_into_one_folder(footage: Path, tmp_path: Path) -> None:
