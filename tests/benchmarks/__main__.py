@@ -7,6 +7,7 @@ names to ``results/NAME.json``; a quick look is not written.
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable
 from importlib import import_module
 from inspect import signature
@@ -30,7 +31,7 @@ SECTIONS = {
     "batching": "Deadline batching",
     "ceiling": "The runtime's own ceiling",
 }
-ON_CUDA = ("device", "panoptic", "nvdec", "streams")  # these run there, and need no PyAV
+ON_CUDA = ("nvdec", "device", "streams", "panoptic")  # these run there, and need no PyAV
 CUDA_ALONE = ("nvdec", "streams")
 RESULTS = Path(__file__).parent / "results"
 
@@ -46,6 +47,7 @@ def main() -> None:
     device = arguments.device
     sections: dict[str, list[Row]] = {}
     here = ON_CUDA if device == "cuda" else [name for name in SECTIONS if name not in CUDA_ALONE]
+    path = arguments.json or RESULTS / f"{'-'.join(arguments.names) or device}.json"
     for name in arguments.names or here:
         if device == "cuda" and name not in ON_CUDA:
             parser.error(f"{name} does not run on a GPU; one of {', '.join(ON_CUDA)} does")
@@ -53,13 +55,13 @@ def main() -> None:
             parser.error(f"{name} runs on a GPU alone: --device cuda")
         run: Callable[..., list[Row]] = import_module(f"tests.benchmarks.{name}").run
         known = {"quick": arguments.quick, "device": device}
+        begun = time.monotonic()
         sections[name] = run(**{key: value for key, value in known.items() if key in signature(run).parameters})
         show(SECTIONS[name], sections[name])
-    if arguments.quick and arguments.json is None:
-        return
-    path = arguments.json or RESULTS / f"{'-'.join(arguments.names) or device}.json"
-    write(path, sections)
-    print(f"written to {path}")
+        print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
+        if not arguments.quick or arguments.json is not None:
+            write(path, sections)  # so far: what is measured outlives an interrupt
+            print(f"written to {path}", flush=True)
 
 
 if __name__ == "__main__":
