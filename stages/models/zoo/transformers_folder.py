@@ -15,8 +15,10 @@ from typing import Any
 from pipeline.errors import ConfigError, ModelError
 from stages.models.backend import Normalisation
 from stages.models.preprocess import Fit, InputSpec
+from stages.models.zoo.deformable import sample_in_kernels
 from stages.models.zoo.folding import fold_normalisations
 from stages.models.zoo.fusing import fuse_convolutions
+from stages.models.zoo.halving import halve_in_kernels
 from stages.models.zoo.weights import check_sha256, sha256_of
 
 _FILES = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json", "*token*", "*vocab*"]
@@ -88,6 +90,8 @@ def load_network(folder: Folder, class_name: str, *, sha256: str | None) -> tupl
         )
     fold_normalisations(network.float().eval())  # weights may be stored in half a float
     fuse_convolutions(network)
+    sample_in_kernels(network)
+    halve_in_kernels(network)
     return network, version
 
 

@@ -30,7 +30,7 @@ class Workers:
     """Processes that share a GPU, and the streams that they are given."""
 
     def __init__(self, count: int, kind: str, model: str, *, max_batch: int) -> None:
-        command = [sys.executable, "-m", __spec__.name, kind, model, str(max_batch)]
+        command = [sys.executable, "-m", "tests.benchmarks.streams", kind, model, str(max_batch)]
         self._asked = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
         ]
@@ -117,7 +117,3 @@ def main() -> None:
             say(msgspec.json.encode(rig.measure(cameras, together=together)).decode())
             for camera in cameras:
                 graph.forget(camera.source_id)
-
-
-if __name__ == "__main__":
-    main()

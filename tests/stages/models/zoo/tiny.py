@@ -16,6 +16,7 @@ DETR = {"encoder_hidden_dim": 16, "encoder_in_channels": [8, 16, 16], "encoder_f
     "encoder_attention_heads": 2, "d_model": 16, "num_queries": 12, "decoder_in_channels": [16, 16, 16],
     "decoder_ffn_dim": 16, "decoder_layers": 2, "decoder_attention_heads": 2,
 }  # fmt: skip
+HYBRID = ("rt_detr_v2", "d_fine")  # a backbone and an encoder of convolutions and attention
 STAGES = ["stage2", "stage3", "stage4"]
 
 
@@ -85,8 +86,14 @@ def transformers_folder(kind: str, path: Path, *, picture: dict[str, Any] | None
     network = NETWORKS[kind](transformers, {"id2label": NAMES, "label2id": {v: k for k, v in NAMES.items()}})
     with torch.no_grad():
         for name, values in network.named_parameters():
-            if "class" in name and values.ndim == 2:
+            if ("class" in name or "score_head" in name) and values.ndim == 2:
                 values.normal_(std=2.0)
+            elif kind in HYBRID and not name.startswith("model.decoder."):
+                # Else next to nothing of a picture is left, places have equal scores, and rounding chooses.
+                if values.ndim >= 2:
+                    values.normal_(std=(2 / values[0].numel()) ** 0.5)
+                elif name.endswith("weight"):
+                    values.uniform_(0.5, 1.5)
     network.eval().save_pretrained(path)
     if picture is not None:
         (path / "preprocessor_config.json").write_text(json.dumps(picture))

@@ -1,0 +1,5 @@
+"""A worker of the benchmark, as `worker.Workers` starts them."""
+
+from tests.benchmarks.streams.worker import main
+
+main()
