@@ -104,7 +104,7 @@ def plot(measured: dict[str, Measured], path: Path) -> None:
     axes.plot([best.p95_ms for best in measured.values()], names, "k|", markersize=24, label="latency p95")
     axes.set(xlabel="milliseconds of a frame, from its packet to its coded result", xlim=(0, None))
     axes.invert_yaxis()
-    figure.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, 0.0), frameon=False)
+    figure.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, 0.0), frameon=False, markerscale=0.4)
     figure.savefig(path, dpi=110, bbox_inches="tight")
 
 
