@@ -24,14 +24,15 @@ from pipeline.config import (
 )
 from pipeline.config.events import check_services, secret_of
 from pipeline.errors import ConfigError
-from pipeline.messages import Classes, FrameResult, Gap, ModelInfo, RunStatistics, UInt8
+from pipeline.messages import Classes, FrameResult, Gap, ModelInfo, Piece, RunStatistics, Survey, UInt8
 from pipeline.messages.findings import Findings
-from pipeline.stage import Access, PacketReader, Reader, Sink, Stage
+from pipeline.stage import Access, Numbering, PacketReader, Reader, Sink, Stage
 
 if TYPE_CHECKING:
     from pipeline.engines.inline import InlineEngine
     from pipeline.graph import Graph
     from pipeline.workers.decoding import DeviceParts
+    from stages.decode.piece_reader import PieceReader
     from stages.models.devices import Device
     from stages.models.zoo.model import TorchModel
     from stages.models.zoo.run import Machine
@@ -47,6 +48,44 @@ def open_source(source: SourceConfig, *, next_epoch: Callable[[], int], access: 
     from stages.decode import open_source as opened
 
     return opened(source, next_epoch=next_epoch, access=access)
+
+
+def survey(source: SourceConfig, *, access: Access) -> Survey:
+    """Look a recording over without decoding it. Raises `SourceError`, `AddressError`."""
+    from stages.decode.survey import survey as surveyed
+
+    return surveyed(source, access=access)
+
+
+def open_piece(source: SourceConfig, piece: Piece, *, access: Access) -> PieceReader:
+    """Open a recording to decode a piece of it. Raises `SourceError`, `AddressError`."""
+    from stages.decode.piece_reader import PieceReader
+
+    return PieceReader(source, piece, access=access)
+
+
+def numbering_of(recording: Survey, source_id: str, *, next_epoch: Callable[[], int]) -> Numbering:
+    """What numbers and times the pictures of a recording."""
+    from stages.decode.frame_maker import FrameMaker
+
+    return FrameMaker(
+        source_id,
+        live=False,
+        timed=True,
+        reported=False,
+        time_base=recording.time_base,
+        rate=recording.rate,
+        start_ns=recording.start_ns,
+        next_epoch=next_epoch,
+        wall_offset_ns=0,
+    )
+
+
+def build_tracker(config: PipelineConfig) -> Stage:
+    """What follows the networks, and needs a source's frames in order."""
+    from stages.track import Track
+
+    return Track(config.tracker)
 
 
 def open_packets(source: SourceConfig, *, access: Access) -> PacketReader:

@@ -41,7 +41,7 @@ class Child:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=None if debug else subprocess.DEVNULL,
-                env=_environment(single_threaded=single_threaded),
+                env=environment(single_threaded=single_threaded),
                 process_group=0,
             )
 
@@ -132,7 +132,7 @@ def describe_exit(status: int) -> str:
         return f"signal {-status}"
 
 
-def _environment(*, single_threaded: bool) -> dict[str, str]:
+def environment(*, single_threaded: bool) -> dict[str, str]:
     """Ours, with our import path: a program may have found this package where a new interpreter would not look."""
     path = os.pathsep.join(filter(None, map(_absolute, sys.path)))
     return os.environ | {"PYTHONPATH": path} | (_ONE_THREAD if single_threaded else {})

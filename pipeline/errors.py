@@ -102,6 +102,10 @@ class DeviceLost(EveryframeError):  # noqa: N818
     """The device a network ran on failed, and this process cannot use it any more."""
 
 
+class WorkerError(EveryframeError):
+    """A worker process ended, and another would too."""
+
+
 class WireError(EveryframeError):
     """Bytes that are not a message of ours, or exceed a limit."""
 

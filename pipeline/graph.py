@@ -69,6 +69,10 @@ class Graph:
         batch = batch.completed_by(analysed) if batch.has_skips else analysed
         return self.finish(batch, stage_ms, started_ns)
 
+    def analyse(self, batch: Batch) -> tuple[Batch, dict[str, float], Exception | None]:
+        """The stateless stages: the batch without the frames at fault, milliseconds by stage, and what went wrong."""
+        return _surviving(self.stateless, batch)
+
     def finish(self, batch: Batch, stage_ms: dict[str, float], started_ns: int) -> Sequence[FrameResult]:
         """The stateful stages, and results of what they leave."""
         batch, more_ms = _timed(self.stateful, batch)

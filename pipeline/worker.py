@@ -6,7 +6,6 @@ matters stands in its arguments, and when the socket ends, so does the worker.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -18,6 +17,7 @@ from importlib import import_module
 from pipeline.address import without_secrets
 from pipeline.board import Board, Phase
 from pipeline.errors import EveryframeError
+from pipeline.parent import end_with_parent
 from pipeline.workers.bench import Bench, Liveness
 from pipeline.workers.control import Control
 from pipeline.workers.messages import Failed
@@ -30,7 +30,6 @@ ROLES = {
 }
 STARTING_SECONDS = 60.0
 MOST_CHARACTERS = 10_000  # of a message or a traceback; the socket takes no message without end
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
@@ -39,7 +38,7 @@ def main() -> int:
     _outlive_signals()
     spec, board_memory, given = control.handover()
     if spec.role != "publisher":
-        _end_with_parent()  # a publisher may still close its files when the socket ends
+        end_with_parent()  # a publisher may still close its files when the socket ends
     board = Board(board_memory, workers=spec.visions + 1 + spec.places, sources=spec.places)
     liveness = Liveness(board.workers[spec.cells])
     liveness.stamp(Phase.STARTING, STARTING_SECONDS)
@@ -74,11 +73,6 @@ def _outlive_signals() -> None:
     """A terminal's Ctrl-C and a service manager's SIGTERM reach every process: the supervisor answers for all."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-
-def _end_with_parent() -> None:
-    """Have the kernel end this process with the supervisor, even where it hangs and cannot see the socket end."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 if __name__ == "__main__":

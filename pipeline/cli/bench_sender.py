@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ctypes
-import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import count
@@ -17,16 +15,16 @@ from typing import Final
 
 from pipeline.cli.bench_clip import FPS, Clip, encoded, scene
 from pipeline.cli.bench_packets import CLOCK_RATE, PAYLOAD_TYPE, Picture
+from pipeline.parent import end_with_parent
 
 HOST: Final = "127.0.0.1"
 SESSION: Final = "1;timeout=60"
-_PR_SET_PDEATHSIG: Final = 1
 _REASONS: Final = {200: "OK", 404: "Not Found", 461: "Unsupported Transport", 501: "Not Implemented"}
 
 
 def main() -> None:
     """Serve until ended."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    end_with_parent()
     clip = encoded(scene())
     asyncio.run(serve(clip))
 

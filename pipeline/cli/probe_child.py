@@ -6,8 +6,6 @@ to look at comes over a socket, not in the arguments, which every user of the ma
 
 from __future__ import annotations
 
-import ctypes
-import signal
 import socket
 import sys
 
@@ -17,15 +15,15 @@ from pipeline.build import build_prober
 from pipeline.cli.probe_messages import MOST_BYTES, Done, Job, Opening, Told, Watching
 from pipeline.config import STANDARD_INPUT_DESCRIPTOR
 from pipeline.errors import EveryframeError
+from pipeline.parent import end_with_parent
 from pipeline.stage import Access
 
-_PR_SET_PDEATHSIG = 1
 _MOST_CHARACTERS = 10_000
 
 
 def main(descriptor: int) -> None:
     """Look at one source, telling what is found over the socket."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    end_with_parent()
     with socket.socket(fileno=descriptor) as channel:
         job = msgspec.json.decode(channel.recv(MOST_BYTES), type=Job)
 

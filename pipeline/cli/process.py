@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING, Final
 
 from pipeline.cli.command import Command, add_config_option
-from pipeline.cli.values import at_least, names
+from pipeline.cli.values import at_least, names, seconds
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
+    from pipeline.footage.cutting import Selection
 
 NOTES: Final = """\
 DIR/NAME/ has results.jsonl, timings.jsonl and done.json of a recording, and is there whole or
@@ -31,6 +33,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="video files, folders (every video below), patterns ('cam*/**/*.mp4'), @LIST (a file, a path a line)",
     )
+    parser.add_argument(
+        "--one-source",
+        metavar="NAME",
+        help="the footage is segments of one camera: one folder of results, whose identities go on from file to file",
+    )
     when = parser.add_argument_group("when it was")
     when.add_argument(
         "--start",
@@ -47,12 +54,22 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--segmenter", metavar="MODEL", help="semantic network for masks beside such a detector")
     group.add_argument("--score", metavar="0..1", type=float, help="drop what the network is less sure of")
     group.add_argument("--classes", metavar="NAME,NAME", type=names, help="classes to keep (default: all)")
-    group.add_argument(
-        "--fps",
+    pick = parser.add_argument_group("which frames")
+    one = pick.add_mutually_exclusive_group()
+    one.add_argument(
+        "--every",
         metavar="N",
-        type=at_least(0.01, float),
-        help="analyse so many frames a second; boxes of the others are the tracker's (default: every frame)",
+        type=at_least(1, int),
+        help="analyse one frame in N; boxes of the others are the tracker's (default: every frame)",
     )
+    one.add_argument(
+        "--fps", metavar="N", type=at_least(0.01, float), help="analyse so many frames a second; the same otherwise"
+    )
+    one.add_argument("--keyframes", action="store_true", help="decode keyframes alone: a quick look over much footage")
+    pick.add_argument(
+        "--from", metavar="TIME", dest="begin", type=seconds, help="of each recording, from 90, 1:30 or 0:01:30 on"
+    )
+    pick.add_argument("--to", metavar="TIME", dest="end", type=seconds, help="up to, and without, that time")
     where = parser.add_argument_group("where results go")
     where.add_argument("-o", "--output", metavar="DIR", required=True, help="a folder, made if need be")
     where.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
@@ -62,7 +79,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         metavar="N",
         type=at_least(1, int),
-        help="frames that are analysed side by side, with a core each (default: as many as there are cores)",
+        help="processes that look at pieces of the footage side by side, a core each (default: as many as there are "
+        "cores; 2 with a GPU)",
     )
     machine.add_argument("--device", metavar="NAME", help="what networks run on: auto, cpu, cuda, cuda:N")
     add_config_option(machine)
@@ -76,46 +94,54 @@ def _execute(arguments: argparse.Namespace) -> int:
     from pipeline.cli.process_screen import print_plan, screen_for, tell_outcomes
     from pipeline.cli.run_settings import settings
     from pipeline.config import check
-    from pipeline.footage.listing import find_recordings
+    from pipeline.footage.cutting import Selection
+    from pipeline.footage.listing import find_recordings, footage_of
     from pipeline.footage.shelf import Shelf
     from pipeline.footage.start import with_starts, zone_of
     from pipeline.footage.work import Work, check_plan
 
     recordings = with_starts(find_recordings(arguments.footage), start=arguments.start, zone=zone_of(arguments.zone))
+    footage = footage_of(recordings, one_source=arguments.one_source)
     given = {
-        "sources": {"target_fps": arguments.fps},
         "device": arguments.device,
         "engine": "inline",
         "detector": {
             "model": arguments.detector,
             "score_threshold": arguments.score,
             "classes": arguments.classes,
-            "threads": arguments.workers,
-            "requests": arguments.workers,
         },
         "segmenter": {"model": arguments.segmenter},
         "publish": {"bind": "none"},
     }
-    config = check(settings([f"footage={recordings[0].path.absolute()}"], arguments.config, given))
+    name = arguments.one_source or "footage"
+    config = check(settings([f"{name}={recordings[0].path.absolute()}"], arguments.config, given))
     _check_alone(config)
     check_plan(config, recordings, arguments.output)
-    work = Work(
-        config,
-        recordings,
-        Shelf(Path(arguments.output)),
-        open_source=build.open_source,
-        build_graph=build.build_graph,
-        build_sinks=build.build_sinks,
+    selection = Selection(
+        every=arguments.every or 1,
+        fps=arguments.fps or config.source_configs[0].target_fps,
+        keyframes=arguments.keyframes,
+        begin=arguments.begin,
+        end=arguments.end,
     )
+    _check_times(selection)
+    workers = arguments.workers or (2 if config.expects_gpu else len(os.sched_getaffinity(0)))
+    work = Work(config, footage, Shelf(Path(arguments.output)), parts=build, selection=selection, workers=workers)
     if arguments.dry_run:
         print_plan(work.plan())
         return 0
-    with Interrupts(work.stop) as interrupts, screen_for(recordings, quiet=arguments.quiet) as screen:
+    with Interrupts(work.stop) as interrupts, screen_for(footage, quiet=arguments.quiet) as screen:
         outcomes = work.run(screen)
     tell_outcomes(outcomes, Path(arguments.output), quiet=arguments.quiet)
     if interrupts.received:
         return 128 + interrupts.received
-    return 1 if any(outcome.state == "refused" for outcome in outcomes) else 0
+    return 1 if any(outcome.state == "refused" or outcome.refused for outcome in outcomes) else 0
+
+
+def _check_times(selection: Selection) -> None:
+    """Refuse a time that ends before it begins. Raises `UsageError`."""
+    if selection.end is not None and selection.end <= (selection.begin or 0.0):
+        raise UsageError(f"--to is {selection.end:g} s, and --from {selection.begin or 0.0:g} s; it must be later")
 
 
 def _check_alone(config: PipelineConfig) -> None:
@@ -141,6 +167,7 @@ COMMAND: Final = Command(
         "everyframe process /srv/recordings/gate --output results",
         "everyframe process 'cam*/**/*.mkv' --output results --fps 5 --dry-run",
         "everyframe process @tonight.txt --output results --classes person,car",
+        "everyframe process /srv/recordings/gate --output results --one-source gate --from 0:30 --to 2:00",
     ),
     add_arguments=_add_arguments,
     execute=_execute,

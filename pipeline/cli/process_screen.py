@@ -11,39 +11,43 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from pipeline.cli.complain import complain
-from pipeline.footage.listing import REPORT, Recording
+from pipeline.footage.listing import REPORT, Footage
 from pipeline.footage.shelf import Done
-from pipeline.footage.work import Outcome, Screen, Step
+from pipeline.footage.work import Outcome, Screen
 
 SAID = {"done": "done", "kept": "kept, as it was done before", "refused": "refused", "left": "left"}
 
 
-def print_plan(plan: Iterable[tuple[Recording, Done | None]]) -> None:
-    """What would be done, a line a recording."""
-    for recording, mark in plan:
+def print_plan(plan: Iterable[tuple[Footage, Done | None]]) -> None:
+    """What would be done, a line a recording; those of segments of one source under its own."""
+    for footage, mark in plan:
         what = "analyse" if mark is None else "keep   "
-        began = f"  began {recording.began}" if recording.began else ""
-        print(f"{what}  {recording.name}  {recording.path}{began}")
+        if len(footage.segments) > 1:
+            print(f"{what}  {footage.name}  {len(footage.segments)} segments")
+        for recording in footage.segments:
+            begin = "         " if len(footage.segments) > 1 else f"{what}  {footage.name}"
+            began = f"  began {recording.began}" if recording.began else ""
+            print(f"{begin}  {recording.path}{began}")
 
 
 @contextmanager
-def screen_for(recordings: Sequence[Recording], *, quiet: bool) -> Iterator[Screen]:
+def screen_for(footage: Sequence[Footage], *, quiet: bool) -> Iterator[Screen]:
     """The screen that suits where the output goes."""
     console = Console(highlight=False)
     if quiet:
         yield Screen()
     elif console.is_terminal and not console.is_dumb_terminal:
-        with Bars(console, recordings) as bars:
+        with Bars(console, footage) as bars:
             yield bars
     else:
-        yield Lines(len(recordings))
+        yield Lines(len(footage))
 
 
 def tell_outcomes(outcomes: Sequence[Outcome], directory: Path, *, quiet: bool) -> None:
     """Name those that were refused, and sum up the rest."""
     for outcome in outcomes:
-        if outcome.state == "refused":
-            complain(f"everyframe: {outcome.reason}")
+        for reason in outcome.refused or ((outcome.reason,) if outcome.reason else ()):
+            complain(f"everyframe: {reason}")
     if quiet:
         return
     counts = {state: sum(one.state == state for one in outcomes) for state in SAID}
@@ -58,18 +62,17 @@ class Lines(Screen):
     def __init__(self, count: int) -> None:
         self._count, self._number = count, 0
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, footage: Footage, outcome: Outcome) -> None:
         self._number += 1
-        results = f", {outcome.counts.results} results" if outcome.state in ("done", "kept") else ""
-        print(f"[{self._number}/{self._count}] {outcome.name}: {SAID[outcome.state]}{results}", flush=True)
+        print(f"[{self._number}/{self._count}] {footage.name}: {said(outcome)}", flush=True)
 
 
 class Bars(Screen):
-    """A bar for the recording in work, by its frames, and one for all, by their bytes."""
+    """A bar for each recording in work, by its frames, and one for all, by their bytes."""
 
-    def __init__(self, console: Console, recordings: Sequence[Recording]) -> None:
-        self._sizes = {recording.name: _size(recording.path) for recording in recordings}
-        self._count = len(recordings)
+    def __init__(self, console: Console, footage: Sequence[Footage]) -> None:
+        self._sizes = {one.name: sum(_size(segment.path) for segment in one.segments) for one in footage}
+        self._count = len(footage)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -78,9 +81,8 @@ class Bars(Screen):
             console=console,
         )
         self._all = self._progress.add_task("all", total=max(sum(self._sizes.values()), 1), told="")
-        self._one: TaskID | None = None
-        self._before = 0  # bytes of those that are over
-        self._name = ""
+        self._bars: dict[str, TaskID] = {}
+        self._shares: dict[str, float] = {}  # of each recording's bytes
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -89,27 +91,33 @@ class Bars(Screen):
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def begin(self, recording: Recording, number: int) -> None:
-        self._name = recording.name
-        self._one = self._progress.add_task(escape(recording.name), total=None, told="")
+    def begin(self, footage: Footage, number: int) -> None:
+        self._bars[footage.name] = self._progress.add_task(escape(footage.name), total=None, told="")
         self._progress.update(self._all, told=f"{number} of {self._count}")
 
-    def step(self, step: Step) -> None:
-        if self._one is None:
-            return
-        told = f"{step.frames} of {step.expected} frames" if step.expected else f"{step.frames} frames"
-        self._progress.update(self._one, completed=step.frames, total=step.expected, told=told)
-        if step.expected:
-            share = min(step.frames / step.expected, 1.0)
-            self._progress.update(self._all, completed=self._before + share * self._sizes[self._name])
+    def step(self, footage: Footage, frames: int, expected: int) -> None:
+        told = f"{frames} of {expected} frames"
+        self._progress.update(self._bars[footage.name], completed=frames, total=expected or None, told=told)
+        if expected:
+            self._passed(footage, min(frames / expected, 1.0))
 
-    def end(self, outcome: Outcome) -> None:
-        if self._one is not None:
-            self._progress.remove_task(self._one)
-            self._one = None
-        self._before += self._sizes[outcome.name]
-        self._progress.update(self._all, completed=self._before)
-        self._progress.print(f"{escape(outcome.name)}: {SAID[outcome.state]}, {outcome.counts.results} results")
+    def end(self, footage: Footage, outcome: Outcome) -> None:
+        bar = self._bars.pop(footage.name, None)
+        if bar is not None:
+            self._progress.remove_task(bar)
+        self._passed(footage, 1.0)
+        self._progress.print(f"{escape(footage.name)}: {said(outcome)}")
+
+    def _passed(self, footage: Footage, share: float) -> None:
+        self._shares[footage.name] = share
+        self._progress.update(self._all, completed=sum(self._sizes[name] * of for name, of in self._shares.items()))
+
+
+def said(outcome: Outcome) -> str:
+    """What became of a recording."""
+    results = f", {outcome.counts.results} results" if outcome.state in ("done", "kept") else ""
+    refused = f"; {len(outcome.refused)} segments refused" if outcome.refused and outcome.state != "refused" else ""
+    return f"{SAID[outcome.state]}{results}{refused}"
 
 
 def _size(path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from math import inf
 from typing import TypeVar
 
 Number = TypeVar("Number", int, float)
@@ -22,6 +23,17 @@ def at_least(least: Number, kind: type[Number]) -> Callable[[str], Number]:
         return value
 
     return read
+
+
+def seconds(text: str) -> float:
+    """Reads a time from a beginning: ``90``, ``1:30`` or ``0:01:30.5``, in seconds."""
+    try:
+        parts = [float(part) for part in text.split(":")]
+    except ValueError:
+        parts = []
+    if not 1 <= len(parts) <= 3 or not all(0 <= part < inf for part in parts) or any(part >= 60 for part in parts[1:]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; 90, 1:30 or 0:01:30 would be")
+    return sum(part * float(60**place) for place, part in enumerate(reversed(parts)))
 
 
 def names(text: str) -> list[str]:

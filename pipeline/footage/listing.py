@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pipeline.config.video_names import SUFFIXES, is_video, order_of
@@ -26,6 +27,31 @@ class Recording:
     path: Path
     name: str
     began: str = ""  # ISO 8601; empty: as its container says
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """What becomes one source's results: a recording, or segments of one camera in order."""
+
+    name: str
+    segments: tuple[Recording, ...]
+
+    @property
+    def shown(self) -> str:
+        """Where it is."""
+        first = str(self.segments[0].path)
+        return first if len(self.segments) == 1 else f"{first} and {len(self.segments) - 1} more"
+
+
+def footage_of(recordings: Sequence[Recording], *, one_source: str | None) -> list[Footage]:
+    """Each recording by itself; or all as segments of one source of this name, by when they began where all say so."""
+    if one_source is None:
+        return [Footage(recording.name, (recording,)) for recording in recordings]
+    moments = [datetime.fromisoformat(recording.began) for recording in recordings if recording.began]
+    segments = list(recordings)
+    if len(moments) == len(recordings):
+        segments = [segments[i] for i in sorted(range(len(segments)), key=lambda i: moments[i])]
+    return [Footage(one_source, tuple(segments))]
 
 
 def find_recordings(given: Sequence[str]) -> list[Recording]:

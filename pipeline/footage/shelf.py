@@ -1,8 +1,8 @@
 """Where results of recordings lie: a folder each, which is there whole or not at all.
 
-What is being worked on lies in a hidden folder beside, and takes its place by one rename, after everything in it and
-its mark, `done.json`, are on the disk. The mark says of which bytes and by which settings the results are: others are
-made anew. What a run that was ended left half done is thrown away by the next.
+What is being worked on lies in hidden folders: `.NAME.part` has the pieces that were looked at, which the next run
+goes on with, `.NAME.new` the results, which take their place by one rename, after everything in it and its mark,
+`done.json`, are on the disk. The mark says of which bytes and by which settings the results are: others are made anew.
 """
 
 from __future__ import annotations
@@ -12,23 +12,31 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from pipeline.errors import SinkError
-from pipeline.footage.listing import Recording
+from pipeline.footage.files import failed, to_disk, write_whole
 
 MARK = "done.json"
+PLAN = "plan.json"
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that results were made of."""
+
+    size: int  # bytes
+    mtime_ns: int  # when it was last written
+    began: str = ""  # as it was told
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """What results were made of."""
 
-    size: int  # bytes of the file
-    mtime_ns: int  # when it was last written
+    files: tuple[Seen, ...]
     settings: str  # a digest of all that decides what comes out
-    began: str = ""  # as it was told
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +49,20 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording's mark."""
+    """The mark of results. `refused`: segments that could not be read, and why."""
 
     source: str  # as it was given
     origin: Origin
     counts: Counts
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Where somebody works on results."""
+
+    pieces: Path  # files of pieces, which the next run goes on with
+    results: Path  # made anew by each run
 
 
 class Shelf:
@@ -64,7 +81,7 @@ class Shelf:
             self.directory.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.directory, os.O_RDONLY)
         except OSError as exc:
-            raise _failed(self.directory, exc) from exc
+            raise failed(self.directory, exc) from exc
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
@@ -75,72 +92,79 @@ class Shelf:
         finally:
             os.close(descriptor)
 
-    def folder_of(self, recording: Recording) -> Path:
-        """Where its results lie, once they do."""
-        return self.directory / recording.name
+    def folder_of(self, name: str) -> Path:
+        """Where the results of a name lie, once they do."""
+        return self.directory / name
 
-    def done(self, recording: Recording, origin: Origin) -> Done | None:
+    def done(self, name: str, origin: Origin) -> Done | None:
         """The mark of results that are there and of this origin; None where they must be made."""
         try:
-            mark = msgspec.json.decode((self.folder_of(recording) / MARK).read_bytes(), type=Done)
+            mark = msgspec.json.decode((self.folder_of(name) / MARK).read_bytes(), type=Done)
         except (OSError, msgspec.DecodeError):
             return None
         return mark if mark.origin == origin else None
 
-    def begin(self, recording: Recording) -> Path:
-        """An empty folder to write its results into. Raises `SinkError`, also where something else lies there."""
-        part, target = self._hidden(recording, "part"), self.folder_of(recording)
+    def begin(self, name: str, origin: Origin) -> Part:
+        """Folders to work in, with the pieces that a run before left, if they are of this origin.
+
+        Raises `SinkError`, also where something else lies at the target.
+        """
+        part, new, target = self._hidden(name, "part"), self._hidden(name, "new"), self.folder_of(name)
         if target.exists() and not (target / MARK).is_file():
             raise SinkError(f"{target}: this is there and has no {MARK}; move it, or name another folder with --output")
+        plan = part / PLAN
         try:
-            for left in (part, self._hidden(recording, "old")):
-                if left.exists():
-                    shutil.rmtree(left)
-            part.mkdir()
+            if _origin_in(plan) != origin:
+                _remove(part)
+                (part / "pieces").mkdir(parents=True)
+                write_whole(plan, msgspec.json.encode(origin))
+            for left in (new, self._hidden(name, "old")):
+                _remove(left)
+            new.mkdir()
         except OSError as exc:
-            raise _failed(part, exc) from exc
-        return part
+            raise failed(part, exc) from exc
+        return Part(part / "pieces", new)
 
-    def finish(self, recording: Recording, mark: Done) -> None:
+    def finish(self, name: str, mark: Done) -> None:
         """What was written takes its place, in place of what was there. Raises `SinkError`."""
-        part, target, old = self._hidden(recording, "part"), self.folder_of(recording), self._hidden(recording, "old")
+        new, target, old = self._hidden(name, "new"), self.folder_of(name), self._hidden(name, "old")
         try:
-            (part / MARK).write_bytes(msgspec.json.format(msgspec.json.encode(mark), indent=1) + b"\n")
-            for path in (*part.iterdir(), part):
-                _to_disk(path)
+            (new / MARK).write_bytes(msgspec.json.format(msgspec.json.encode(mark), indent=1) + b"\n")
+            for path in (*new.iterdir(), new):
+                to_disk(path)
             if target.exists():
                 target.rename(old)
-            part.rename(target)
-            _to_disk(self.directory)
-            shutil.rmtree(old, ignore_errors=True)
+            new.rename(target)
+            to_disk(self.directory)
         except OSError as exc:
-            raise _failed(target, exc) from exc
+            raise failed(target, exc) from exc
+        for left in (old, self._hidden(name, "part")):
+            shutil.rmtree(left, ignore_errors=True)
 
-    def give_up(self, recording: Recording) -> None:
-        """Throw away what was begun."""
-        shutil.rmtree(self._hidden(recording, "part"), ignore_errors=True)
+    def leave(self, name: str) -> None:
+        """Throw away what was written of results; pieces stay for the next run."""
+        shutil.rmtree(self._hidden(name, "new"), ignore_errors=True)
+
+    def give_up(self, name: str) -> None:
+        """Throw away all that was begun."""
+        self.leave(name)
+        shutil.rmtree(self._hidden(name, "part"), ignore_errors=True)
 
     def write(self, name: str, content: bytes) -> None:
         """A file beside the folders, whole or not at all. Raises `SinkError`."""
-        path, part = self.directory / name, self.directory / f".{name}.part"
-        try:
-            part.write_bytes(content)
-            _to_disk(part)
-            part.rename(path)
-        except OSError as exc:
-            raise _failed(path, exc) from exc
+        write_whole(self.directory / name, content)
 
-    def _hidden(self, recording: Recording, kind: str) -> Path:
-        return self.directory / f".{recording.name}.{kind}"
+    def _hidden(self, name: str, kind: str) -> Path:
+        return self.directory / f".{name}.{kind}"
 
 
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _origin_in(plan: Path) -> Origin | None:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return msgspec.json.decode(plan.read_bytes(), type=Origin)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
-def _failed(path: Path, error: OSError) -> SinkError:
-    return SinkError(f"{path}: cannot be written: {error.strerror}; free or choose another place with --output")
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -1,34 +1,27 @@
-"""Working through recordings, one after another, with one network for all of them."""
+"""Working through recordings: pieces to workers, what they found joined, tracked and written, file by file."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 import msgspec
 
-from pipeline.config import (
-    DetectorConfig,
-    OutputConfig,
-    PipelineConfig,
-    PublishConfig,
-    SegmenterConfig,
-    check,
-)
-from pipeline.engines.inline import InlineEngine
-from pipeline.errors import ConfigError, SourceError
-from pipeline.footage.listing import REPORT, Recording
-from pipeline.footage.shelf import Counts, Done, Origin, Shelf
-from pipeline.graph import Graph
-from pipeline.messages import FrameResult
+from pipeline.config import OutputConfig, PipelineConfig, PublishConfig, SourceConfig, check
+from pipeline.errors import ConfigError, SourceError, WorkerError, error_called
+from pipeline.footage.crew import Crew, Heard
+from pipeline.footage.cutting import NS, Cut, Selection, cut
+from pipeline.footage.digest import settings_digest
+from pipeline.footage.joining import Joiner, NumberingOf
+from pipeline.footage.listing import REPORT, Footage, Recording
+from pipeline.footage.shelf import Counts, Done, Origin, Part, Seen, Shelf
+from pipeline.footage.worker import Analyse, Finished, Looked, Refused
+from pipeline.messages import Piece, Survey
+from pipeline.stage import Access, Sink, Stage
 
 State = Literal["done", "kept", "refused", "left"]
-SIDE_BY_SIDE = ("threads", "requests")  # decide how fast results come, and not what they are
-GLANCE_FRAMES = 16  # between two looks at how far it is
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +29,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         state: done now; kept, as an earlier run had done it; refused, for `reason`; left, as the run was ended.
+        refused: segments of it that could not be read, and why.
     """
 
     name: str
@@ -43,197 +37,295 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     reason: str = ""
     counts: Counts = Counts()
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """How far a recording is."""
-
-    frames: int
-    expected: int | None  # as its container says; None where it does not
+    refused: tuple[str, ...] = ()
 
 
 class Screen:
     """What is shown; this one shows nothing."""
 
-    def begin(self, recording: Recording, number: int) -> None:
+    def begin(self, footage: Footage, number: int) -> None:
         """A recording is begun, the so-manieth of all."""
 
-    def step(self, step: Step) -> None:
-        """It goes on."""
+    def step(self, footage: Footage, frames: int, expected: int) -> None:
+        """So many of its frames have been looked at."""
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, footage: Footage, outcome: Outcome) -> None:
         """It is over, or need not be begun."""
 
 
+class Parts(Protocol):
+    """What the builder makes; see `pipeline.build`."""
+
+    def survey(self, source: SourceConfig, *, access: Access) -> Survey: ...
+    def build_tracker(self, config: PipelineConfig) -> Stage: ...
+    def build_sinks(self, config: PipelineConfig) -> Sequence[Sink]: ...
+
+    @property
+    def numbering_of(self) -> NumberingOf: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Segment:
+    """A recording that is being worked on."""
+
+    recording: Recording
+    cuts: list[Cut]
+    late_ns: int
+    was_cut: bool
+    given: int = 0  # pieces
+    joined: int = 0
+    reason: str = ""  # it was refused
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """Footage that is being worked on."""
+
+    footage: Footage
+    origin: Origin
+    part: Part
+    joiner: Joiner
+    sinks: Sequence[Sink]
+    segments: list[_Segment | None] = field(default_factory=list)  # None: not looked over yet
+    joining: int = 0
+    frames: dict[Path, int] = field(default_factory=dict)  # looked at, by the file of a piece
+    there: set[Path] = field(default_factory=set)  # files of pieces that nobody is writing
+
+    @property
+    def is_joined(self) -> bool:
+        return self.joining == len(self.segments)
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        return tuple(segment.reason for segment in self.segments if segment is not None and segment.reason)
+
+    def file_of(self, segment: int, piece: Piece) -> Path:
+        """By its time, so that a run that cuts otherwise takes it for no other."""
+        begin, end = ("" if edge is None else edge for edge in (piece.begin, piece.end))
+        return self.part.pieces / f"{segment}_{begin}_{end}.piece"
+
+
 class Work:
-    """A run over recordings. The graph is built when the first must be analysed, and serves all."""
+    """A run over footage."""
 
     def __init__(
         self,
         config: PipelineConfig,
-        recordings: Sequence[Recording],
+        footage: Sequence[Footage],
         shelf: Shelf,
         *,
-        open_source: Any,
-        build_graph: Callable[[PipelineConfig], Graph],
-        build_sinks: Callable[[PipelineConfig], Any],
+        parts: Parts,
+        selection: Selection = Selection(),  # noqa: B008 - frozen
+        workers: int = 1,
     ) -> None:
-        """`config`: everything but where results go, with a source for all; the callables are an engine's."""
-        self._config, self._recordings, self._shelf = config, recordings, shelf
-        self._open_source, self._build_graph, self._build_sinks = open_source, build_graph, build_sinks
-        self._settings = settings_digest(config)
-        self._graph: Graph | None = None
+        """`config`: everything but where results go, with a source for all."""
+        self._config, self._footage, self._shelf, self._parts = config, footage, shelf, parts
+        self._selection, self._workers = selection, workers
+        self._settings = settings_digest(config, selection)
+        self._access = Access(files_root=config.files_root)
+        self._jobs: list[_Job] = []
+        self._outcomes: dict[str, Outcome] = {}
         self._stopping = False
 
-    def plan(self) -> Iterator[tuple[Recording, Done | None]]:
-        """Each recording, with its mark where nothing is to be done."""
-        for recording in self._recordings:
-            origin = self._origin(recording)
-            yield recording, None if origin is None else self._shelf.done(recording, origin)
+    def plan(self) -> Iterator[tuple[Footage, Done | None]]:
+        """What there is, with its mark where nothing is to be done."""
+        for footage in self._footage:
+            origin = self._origin(footage)
+            yield footage, None if origin is None else self._shelf.done(footage.name, origin)
 
     def run(self, screen: Screen) -> list[Outcome]:
         """Work through all, and write the report. Raises `SinkError`, `ModelError`, `ConfigError`, `DeviceLost`."""
         with self._shelf.held():
-            return self._run(screen)
-
-    def _run(self, screen: Screen) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        try:
-            for number, (recording, mark) in enumerate(self.plan(), 1):
-                outcomes.append(self._outcome(recording, mark, number, screen))
-                screen.end(outcomes[-1])
-        finally:
-            if self._graph is not None:
-                self._graph.close()
-        listed = msgspec.json.format(msgspec.json.encode({"recordings": outcomes}), indent=1) + b"\n"
-        self._shelf.write(REPORT, listed)
+            try:
+                with Crew(self._of_workers(), self._workers) as crew:
+                    self._work(crew, screen)
+            finally:
+                for job in self._jobs:
+                    _close(job)
+                    self._shelf.leave(job.footage.name)
+            outcomes = [self._outcomes.get(one.name) or _outcome(one, "left") for one in self._footage]
+            listed = msgspec.json.format(msgspec.json.encode({"recordings": outcomes}), indent=1) + b"\n"
+            self._shelf.write(REPORT, listed)
         return outcomes
 
     def stop(self) -> None:
         """Leave what is in work and what is to come, soon; a signal's handler may call it, or another thread."""
         self._stopping = True
 
-    def _outcome(self, recording: Recording, mark: Done | None, number: int, screen: Screen) -> Outcome:
-        if mark is not None:
-            return _outcome(recording, "kept", counts=mark.counts)
-        if self._stopping:
-            return _outcome(recording, "left")
-        screen.begin(recording, number)
-        origin = self._origin(recording)
-        try:
-            if origin is None:
-                raise SourceError(f"{recording.path}: there is no such file any more")
-            mark = self._analyse(recording, origin, screen)
-        except SourceError as exc:
-            self._shelf.give_up(recording)
-            return _outcome(recording, "refused", reason=str(exc))
-        except BaseException:
-            self._shelf.give_up(recording)
-            raise
-        if mark is None:
-            self._shelf.give_up(recording)
-            return _outcome(recording, "left")
-        self._shelf.finish(recording, mark)
-        return _outcome(recording, "done", counts=mark.counts)
+    def _work(self, crew: Crew, screen: Screen) -> None:
+        waiting = enumerate(self.plan(), 1)
+        while not self._stopping:
+            while crew.free and (order := self._next_order(waiting, screen)) is not None:
+                crew.give(order)
+            self._join(screen)
+            if not crew.busy and not self._jobs:
+                return
+            for heard in crew.listen():
+                self._hear(heard, screen)
 
-    def _analyse(self, recording: Recording, origin: Origin, screen: Screen) -> Done | None:
-        """Its results into the folder that was begun, and its mark; None where the run is to end before it does."""
-        part = self._shelf.begin(recording)
-        config = self._config_of(recording, OutputConfig(directory=str(part)))
-        graph = self._graph
-        if graph is None:
-            graph = self._graph = self._build_graph(config)
-            graph.warm_up(lambda _: None)
-        results = 0
-        lent = _Lent(graph)
-        try:
-            with InlineEngine(
-                config, open_source=self._open_source, build_graph=lambda _: lent, build_sinks=self._build_sinks
-            ) as engine:
-                for item in engine.items():
-                    if self._stopping:
-                        return None
-                    results += isinstance(item, FrameResult)
-                    if results % GLANCE_FRAMES == 0:
-                        screen.step(Step(results, engine.statistics().sources[0].expected_frames))
-                found = engine.statistics().sources[0]
-        finally:
-            graph.forget(recording.name)
-        counts = Counts(frames=found.captured, results=results, undecoded=found.undecoded, damaged=found.damaged)
-        return Done(source=str(recording.path), origin=origin, counts=counts)
+    def _next_order(self, waiting: Iterator[tuple[int, tuple[Footage, Done | None]]], screen: Screen) -> Analyse | None:
+        """The next piece to be looked at; None where there is none."""
+        for job in self._jobs:
+            order = self._order_of(job)
+            if order is not None:
+                return order
+        for number, (footage, mark) in waiting:
+            if self._stopping:
+                return None
+            if mark is not None:
+                self._end(_outcome(footage, "kept", counts=mark.counts, refused=mark.refused), footage, screen)
+                continue
+            screen.begin(footage, number)
+            begun = self._begun(footage, screen)
+            if begun is not None and (order := self._order_of(begun)) is not None:
+                return order
+        return None
 
-    def _config_of(self, recording: Recording, output: OutputConfig) -> PipelineConfig:
+    def _begun(self, footage: Footage, screen: Screen) -> _Job | None:
+        origin = self._origin(footage)
+        if origin is None:
+            reason = f"{footage.shown}: there is no such file any more"
+            self._end(_outcome(footage, "refused", reason=reason), footage, screen)
+            return None
+        part = self._shelf.begin(footage.name, origin)
+        sinks = self._parts.build_sinks(self._of_results(part))
+        tracker = self._parts.build_tracker(self._config)
+        joiner = Joiner(footage.name, tracker=tracker, numbering_of=self._parts.numbering_of, sinks=sinks)
+        job = _Job(footage, origin, part, joiner, sinks, [None] * len(footage.segments))
+        self._jobs.append(job)
+        return job
+
+    def _order_of(self, job: _Job) -> Analyse | None:
+        """Its next piece that is neither looked at nor being looked at."""
+        for number, recording in enumerate(job.footage.segments):
+            segment = job.segments[number]
+            if segment is None:
+                segment = job.segments[number] = self._looked_over(recording)
+            while not segment.reason and segment.given < len(segment.cuts):
+                piece, path = segment.cuts[segment.given], job.file_of(number, segment.cuts[segment.given].piece)
+                segment.given += 1
+                if path.is_file():
+                    job.frames[path] = piece.expected
+                    job.there.add(path)
+                    continue
+                return Analyse(
+                    recording=str(recording.path),
+                    began=recording.began,
+                    piece=piece.piece,
+                    selection=self._selection,
+                    was_cut=segment.was_cut,
+                    target=str(path),
+                    analysed=None if piece.analysed is None else piece.analysed.tobytes(),
+                )
+        return None
+
+    def _looked_over(self, recording: Recording) -> _Segment:
         source = msgspec.structs.replace(
-            self._config.source_configs[0], url=str(recording.path), source_id=recording.name, began=recording.began
+            self._config.source_configs[0], url=str(recording.path), source_id="recording", began=recording.began
         )
+        try:
+            survey = self._parts.survey(source, access=self._access)
+        except SourceError as exc:
+            return _Segment(recording, [], 0, False, reason=str(exc))
+        cuts = cut(survey, self._selection, workers=self._workers)
+        late_ns = 0
+        if survey.can_be_cut and self._selection.begin is not None and cuts:
+            shown = [int(one) for one in survey.pts if cuts[0].piece.holds(int(one))]
+            step = survey.time_base * NS
+            late_ns = int(shown[0] * step) - int(int(survey.pts[0]) * step)
+        reason = "" if cuts else f"{recording.path}: it has nothing of the time that is asked for"
+        return _Segment(recording, cuts, late_ns, survey.can_be_cut, reason=reason)
+
+    def _hear(self, heard: Heard, screen: Screen) -> None:
+        path = Path(heard.order.target)
+        job = next((one for one in self._jobs if one.part.pieces == path.parent), None)
+        if job is None:
+            return  # it was refused for another of its pieces
+        match heard.report:
+            case Looked(frames):
+                job.frames[path] = frames
+            case Finished(frames):
+                job.frames[path] = frames
+                job.there.add(path)
+            case Refused(reason, kind):
+                error = error_called(kind, reason)
+                if not isinstance(error, SourceError | WorkerError):
+                    raise error
+                segment = job.segments[int(path.stem.partition("_")[0])]
+                assert segment is not None
+                segment.reason = segment.reason or reason
+        expected = sum(one.expected for made in job.segments if made is not None for one in made.cuts)
+        screen.step(job.footage, sum(job.frames.values()), expected)
+
+    def _join(self, screen: Screen) -> None:
+        """What was found, as far as it is there without a hole; results that are whole take their place."""
+        for job in list(self._jobs):
+            while not job.is_joined and self._joins(job):
+                pass
+            if job.is_joined:
+                self._jobs.remove(job)
+                self._finish(job, screen)
+
+    def _joins(self, job: _Job) -> bool:
+        """Join one piece, or pass to the next segment; False where there is nothing to join yet."""
+        segment = job.segments[job.joining]
+        if segment is None:
+            return False
+        if segment.reason or segment.joined == len(segment.cuts):
+            if segment.reason:
+                job.joiner.lose_segment()
+            job.joiner.begin_segment()
+            job.joining += 1
+            return True
+        path = job.file_of(job.joining, segment.cuts[segment.joined].piece)
+        if path not in job.there:
+            return False
+        selection = self._selection
+        whole = selection.begin is None and selection.end is None and not selection.keyframes
+        job.joiner.add(path, late_ns=segment.late_ns, whole=whole)
+        segment.joined += 1
+        return True
+
+    def _finish(self, job: _Job, screen: Screen) -> None:
+        footage, counts, refused = job.footage, job.joiner.counts, job.refused
+        if not counts.frames and not refused:
+            refused = (f"{footage.shown}: no frame of it can be decoded ({counts.undecoded} packets)",)
+        _close(job)
+        if len(refused) == len(footage.segments):
+            self._shelf.give_up(footage.name)
+            self._end(_outcome(footage, "refused", reason=refused[0], refused=refused), footage, screen)
+            return
+        mark = Done(source=footage.shown, origin=job.origin, counts=counts, refused=refused)
+        self._shelf.finish(footage.name, mark)
+        self._end(_outcome(footage, "done", counts=counts, refused=refused), footage, screen)
+
+    def _end(self, outcome: Outcome, footage: Footage, screen: Screen) -> None:
+        self._outcomes[footage.name] = outcome
+        screen.end(footage, outcome)
+
+    def _of_workers(self) -> PipelineConfig:
+        """Everything that a worker must know: one thread each, so that as many as there are cores keep them busy."""
+        detector = self._config.detector_config
+        if not self._config.expects_gpu:
+            detector = msgspec.structs.replace(detector, threads=1, requests=1)
+        nothing, silent = OutputConfig(), PublishConfig(bind=None)
         return check(
-            msgspec.structs.replace(
-                self._config, sources=[source], output=output, publish=PublishConfig(bind=None), engine="inline"
-            )
+            msgspec.structs.replace(self._config, detector=detector, output=nothing, publish=silent, engine="inline")
         )
 
-    def _origin(self, recording: Recording) -> Origin | None:
+    def _of_results(self, part: Part) -> PipelineConfig:
+        output = OutputConfig(directory=str(part.results))
+        return msgspec.structs.replace(self._config, output=output, publish=PublishConfig(bind=None))
+
+    def _origin(self, footage: Footage) -> Origin | None:
         try:
-            seen = recording.path.stat()
+            seen = [(recording, recording.path.stat()) for recording in footage.segments]
         except OSError:
             return None
-        return Origin(size=seen.st_size, mtime_ns=seen.st_mtime_ns, settings=self._settings, began=recording.began)
-
-
-class _Lent(Graph):
-    """A graph for one recording, whose stages are those of all and stay."""
-
-    def __init__(self, graph: Graph) -> None:
-        super().__init__(graph.stages, classes=graph.classes, model=graph.model, lanes=graph.lanes, notes=graph.notes)
-
-    def warm_up(self, tell: Callable[[str], None]) -> None:
-        """They are."""
-
-    def close(self) -> None:
-        """They are not this one's."""
-
-
-def settings_digest(config: PipelineConfig) -> str:
-    """Of all that decides what comes out of a file: the program, its networks and what follows them."""
-    values = msgspec.to_builtins(config)
-    kept = ("detector", "segmenter", "suppress", "tracker", "device", "decode", "sources")
-    deciding = {name: values[name] for name in kept if name in values}
-    for network in ("detector", "segmenter"):
-        if isinstance(deciding.get(network), dict):
-            deciding[network] = {name: value for name, value in deciding[network].items() if name not in SIDE_BY_SIDE}
-    deciding["sources"] = [
-        {name: value for name, value in source.items() if name not in ("url", "source_id", "began")}
-        for source in deciding["sources"]
-        if isinstance(source, dict)
-    ]
-    networks = [network for network in (config.detector_config, config.segmenter_config) if network is not None]
-    files = [file for network in networks for file in _files_of(network)]
-    deciding |= {"program": _program(), "files": [_digest_of(file) for file in files]}
-    return hashlib.sha256(msgspec.json.encode(deciding, order="deterministic")).hexdigest()[:32]
-
-
-def _program() -> str:
-    try:
-        return version("everyframe")
-    except PackageNotFoundError:
-        return ""
-
-
-def _files_of(network: DetectorConfig | SegmenterConfig) -> list[Path]:
-    """Those that hold its weights, as far as they are files of this machine that were named."""
-    folder = Path(network.model.partition(":")[2])
-    within = sorted(folder.glob("*.safetensors")) if network.model.startswith("transformers:") else []
-    return [Path(network.model), *within, *([Path(network.weights)] if network.weights else [])]
-
-
-def _digest_of(path: Path) -> str:
-    """Of a network's file; empty for what is none, such as a name."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
+        files = tuple(
+            Seen(size=status.st_size, mtime_ns=status.st_mtime_ns, began=recording.began) for recording, status in seen
+        )
+        return Origin(files=files, settings=self._settings)
 
 
 def check_plan(config: PipelineConfig, recordings: Sequence[Recording], directory: str) -> None:
@@ -244,5 +336,17 @@ def check_plan(config: PipelineConfig, recordings: Sequence[Recording], director
             raise ConfigError(f"--output: {directory} holds the recording {recording.path}; name another folder")
 
 
-def _outcome(recording: Recording, state: State, *, reason: str = "", counts: Counts = Counts()) -> Outcome:  # noqa: B008 - frozen
-    return Outcome(name=recording.name, source=str(recording.path), state=state, reason=reason, counts=counts)
+def _close(job: _Job) -> None:
+    for sink in job.sinks:
+        sink.close()
+
+
+def _outcome(
+    footage: Footage,
+    state: State,
+    *,
+    reason: str = "",
+    counts: Counts = Counts(),  # noqa: B008 - frozen
+    refused: tuple[str, ...] = (),
+) -> Outcome:
+    return Outcome(name=footage.name, source=footage.shown, state=state, reason=reason, counts=counts, refused=refused)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from itertools import chain
 
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -13,7 +14,7 @@ from av.video.stream import VideoStream
 
 from pipeline.config import SourceConfig, is_live
 from pipeline.errors import NoDecodableFrames
-from pipeline.messages import Frame, Surface
+from pipeline.messages import Frame, Piece, Surface
 from pipeline.stage import StreamInfo
 from stages.decode.capture_time import NS, recording_start_ns
 from stages.decode.container import Opened
@@ -45,14 +46,18 @@ class VideoReader:
         next_epoch: Callable[[], int],
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
         wall_ns: Callable[[], int] = time.time_ns,
+        piece: Piece = Piece(),  # noqa: B008 - frozen
+        before: Sequence[Packet[VideoStream]] = (),
     ) -> None:
+        """`piece`: of a file that is read from its keyframe on; `before`: packets that were read of it already."""
         self._container = opened.container
         self._stream = opened.stream
         self._codec = opened.stream.codec_context
         self._source = source
         self._live, self._hint = is_live(address), of_pipes(address)
         self._surface = SurfaceMaker(codec=self._codec.name)
-        self._packets = iter(self._container.demux(self._stream))
+        self._packets = chain(before, self._container.demux(self._stream))
+        self._piece, self._is_past = piece, False
         self._count = _Count(declared=declared_packets(opened))
         timed = not (self._live and self._container.format.name in UNTIMED_FORMATS)
         self._closed = False
@@ -119,6 +124,8 @@ class VideoReader:
             yield from pictures
             # After a timeout FFmpeg still hands out the picture it held back, which is no sign of life.
             silent_ns = waited_ns if pictures else silent_ns + waited_ns
+            if self._is_past:
+                return self._count.finish()
             if packet is None or silent_ns >= limit_ns:
                 break
             if pictures:
@@ -136,7 +143,7 @@ class VideoReader:
         if self._live:
             silent = silent_seconds if timed_out else None
             raise reading_fault(source=self._source, frames=frames, silent_seconds=silent)
-        if frames == 0:
+        if frames == 0 and self._piece.is_whole:
             raise NoDecodableFrames(
                 f"{named(self._source)} holds {self._info.codec} video, but no frame of it can be decoded"
                 f" ({self._count.undecoded} packets){self._hint}"
@@ -146,6 +153,8 @@ class VideoReader:
         """The next packet; None at the end, which a fault in the stream is too."""
         try:
             for packet in self._packets:
+                if self._piece.keys_only and not packet.is_keyframe:
+                    continue
                 if packet.size:  # an empty one, as in an AVI with pauses, would tell the decoder that this is the end
                     return packet
         except FOREIGN:
@@ -156,17 +165,21 @@ class VideoReader:
         """Pictures that are finished with this packet, or with the stream (None)."""
         if packet is not None:
             self._count.received_bytes += packet.size
-            self._count.add(shown=not packet.is_discard)
+            is_ours = self._piece.holds(packet.pts)
+            if is_ours:
+                self._count.add(shown=not packet.is_discard)
             if packet.is_corrupt:
-                self._count.failed += 1
+                self._count.failed += is_ours
                 return []
         try:
             pictures = self._codec.decode(packet)
         except FOREIGN:
-            self._count.failed += packet is not None
+            self._count.failed += packet is not None and is_ours
             return []
-        self._count.frames += len(pictures)
-        return pictures
+        self._is_past = any(self._piece.is_before(picture.pts) for picture in pictures)
+        held = [picture for picture in pictures if self._piece.holds(picture.pts)]
+        self._count.frames += len(held)
+        return held
 
     def _converted(self, picture: VideoFrame) -> Surface | None:
         """The picture's surface; None, and counted, where FFmpeg cannot convert it."""
@@ -201,7 +214,8 @@ class _Count:
         self.damaged = 0
         self.received_bytes = 0
         self.lost_rest = False  # a file broke off where nothing tells how much is missing
-        self._packets = 0
+        self.packets = 0  # that are shown
+        self.hidden = 0  # that are not
         self._declared = declared  # packets of the whole file; 0: unknown
         self._finished = False
 
@@ -210,18 +224,27 @@ class _Count:
         """Packets known to have failed; at the end all without a frame, those that are missing included."""
         if not self._finished:
             return self.failed
-        return max(self._packets + self.lost_rest - self.frames, self._declared - self.frames, 0)
+        return undecoded_of(
+            packets=self.packets,
+            hidden=self.hidden,
+            frames=self.frames,
+            lost_rest=self.lost_rest,
+            declared=self._declared,
+        )
 
     def add(self, *, shown: bool) -> None:
         """A packet was read; one that its container says is not shown (an edit list) is expected to give no frame."""
-        if shown:
-            self._packets += 1
-        elif self._declared:
-            self._declared -= 1
+        self.packets += shown
+        self.hidden += not shown
 
     def finish(self) -> None:
         """Nothing is in the decoder any more."""
         self._finished = True
+
+
+def undecoded_of(*, packets: int, hidden: int, frames: int, lost_rest: bool, declared: int) -> int:
+    """Packets without a frame, of a file that was read to its end; `declared`: of the whole file, 0 where unknown."""
+    return max(packets + lost_rest - frames, declared - hidden - frames if declared else 0, 0)
 
 
 def declared_packets(opened: Opened) -> int:

@@ -93,7 +93,8 @@ class Attention(nn.Module):
         frames, queries, channels = asked.shape
         offsets = self.sampling_offsets(asked).view(frames, queries, self.heads, -1, 2)
         weights = self.attention_weights(asked).view(frames, queries, self.heads, -1).softmax(-1)
-        centre, size = reference_points[:, :, None].split(2, dim=-1)
+        boxes = reference_points[:, :, None]
+        centre, size = boxes[..., :2], boxes[..., 2:]
         locations = centre + offsets * self.reach.to(offsets.dtype) * size
         maps = value.view(frames, value.shape[1], self.heads, channels // self.heads)
         found = sample(maps, spatial_shapes_list, locations, weights, self.points)
@@ -132,10 +133,12 @@ def _sampled(value: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor, 
     """By `grid_sample`, a scale at a time."""
     frames, _, heads, size = value.shape
     queries = locations.shape[1]
-    maps = value.permute(0, 2, 3, 1).flatten(0, 1).split([height * width for height, width in shapes], dim=2)
-    grids = (2 * locations - 1).transpose(1, 2).flatten(0, 1).split(list(points), dim=2)  # [B * heads, Q, P, 2]
+    of_all = value.permute(0, 2, 3, 1).flatten(0, 1)
+    at = (2 * locations - 1).transpose(1, 2).flatten(0, 1)  # [B * heads, Q, P, 2]
+    maps = torch.split(of_all, [height * width for height, width in shapes], dim=2)
+    grids = torch.split(at, list(points), dim=2)
     found = [
-        F.grid_sample(one.unflatten(2, tuple(shape)), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        F.grid_sample(one.view(*one.shape[:2], *shape), grid, align_corners=False)  # bilinear, zeros outside
         for one, shape, grid in zip(maps, shapes, grids, strict=True)
     ]
     of_each = weights.transpose(1, 2).flatten(0, 1)[:, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import shutil
 import signal
@@ -18,12 +19,12 @@ import pytest
 
 from pipeline.cli.app import execute
 from pipeline.config import check, parse
-from pipeline.footage.work import settings_digest
+from pipeline.footage.digest import settings_digest
 from tests.cameras.numbered import numbered_frames
 from tests.pipeline.cli.command_line import ROOT, everyframe, one_line, started
 
 WIDTH, HEIGHT = 320, 192
-KILLS = 4
+KILLS = int(os.environ.get("EVERYFRAME_KILLS", "4"))
 
 
 def process(*arguments: str) -> Ran:
@@ -66,7 +67,8 @@ def whole(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("whole") / "results"
     done = process(str(footage), "--output", str(target))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[:2] == ["[1/2] 1: done, 30 results", "[2/2] 2: done, 20 results"]
+    told = sorted(line.partition(" ")[2] for line in done.stdout.splitlines()[:2])
+    assert told == ["1: done, 30 results", "2: done, 20 results"]
     return target
 
 
@@ -187,7 +189,7 @@ def test_a_disk_that_is_full_ends_it_and_loses_nothing(footage: Path, whole: Pat
     )
     assert full.returncode == 1
     assert "results.jsonl: cannot be written: File too large; free or choose" in one_line(full.stderr)
-    assert not list(target.glob(".*"))
+    assert {path.suffix for path in target.glob(".*")} == {".part"}
     assert not (target / "1").exists()
     done = process(str(footage), "-q", "--output", str(target))
     assert (done.returncode, done.stderr) == (0, "")
@@ -235,15 +237,15 @@ def test_two_runs_do_not_write_into_one_folder(footage: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_nothing_half_done(number: int, footage: Path, tmp_path: Path) -> None:
     running = started("process", str(footage), "--output", str(tmp_path / "results"))
-    part = tmp_path / "results" / ".1.part" / "results.jsonl"
+    part = tmp_path / "results" / ".1.part" / "plan.json"
     until = time.monotonic() + 60
-    while not (part.exists() and part.stat().st_size) and time.monotonic() < until:
+    while not part.exists() and time.monotonic() < until:
         time.sleep(0.01)
     running.send_signal(number)
     told, wrong = running.communicate(timeout=60)
     assert (running.returncode, wrong) == (128 + number, "")
     assert "left" in told
-    assert not list((tmp_path / "results").glob(".*"))
+    assert {path.suffix for path in (tmp_path / "results").glob(".*")} == {".part"}, "the next run goes on with these"
 
 
 @pytest.mark.parametrize(

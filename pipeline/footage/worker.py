@@ -1,0 +1,227 @@
+"""A worker process of `everyframe process`: decodes pieces of recordings and looks at their frames, one at a time.
+
+Started by `pipeline.footage.crew`, which writes orders to its standard input, a line of JSON each, and reads reports
+from its standard output. It has one thread for the networks and decodes in between, so that a worker is a core.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import numpy as np
+
+from pipeline.config import PipelineConfig
+from pipeline.errors import DeviceLost, EveryframeError
+from pipeline.footage.cutting import Selection, chooser
+from pipeline.footage.records import Header, Record, State, found, write_piece
+from pipeline.graph import Graph
+from pipeline.messages import Batch, Frame, Piece
+from pipeline.parent import end_with_parent
+from pipeline.stage import Access
+
+TELL_SECONDS = 0.25  # between two reports of how far a piece is
+
+
+class Start(msgspec.Struct, frozen=True, tag=True):
+    """Load the networks."""
+
+    config: PipelineConfig
+
+
+class Analyse(msgspec.Struct, frozen=True, tag=True):
+    """Look at a piece, and leave what was found at `target`. `analysed`: time stamps, int64; None: all."""
+
+    recording: str
+    began: str
+    piece: Piece
+    selection: Selection
+    was_cut: bool
+    target: str
+    analysed: bytes | None = None
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The networks are loaded."""
+
+    notes: tuple[str, ...]
+
+
+class Looked(msgspec.Struct, frozen=True, tag=True):
+    """So many frames of the piece have been looked at."""
+
+    frames: int
+
+
+class Finished(msgspec.Struct, frozen=True, tag=True):
+    """The piece is done."""
+
+    frames: int
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """It is not, and why; `ends` where nothing can be done any more, for no recording."""
+
+    reason: str
+    kind: str
+    ends: bool = False
+
+
+Order = Start | Analyse
+Report = Ready | Looked | Finished | Refused
+Tell = Callable[[Report], None]
+
+
+def main() -> int:
+    """Do as is asked until standard input ends."""
+    end_with_parent()
+    reports, orders = os.fdopen(os.dup(1), "wb", buffering=0), os.fdopen(os.dup(0), "rb")
+    _keep_quiet()
+
+    def tell(report: Report) -> None:
+        reports.write(msgspec.json.encode(report) + b"\n")
+
+    graph: Graph | None = None
+    try:
+        for order in _orders(orders):
+            try:
+                if isinstance(order, Start):
+                    config = order.config
+                    graph = _loaded(config)
+                    tell(Ready(graph.notes))
+                else:
+                    assert graph is not None
+                    tell(Finished(Look(graph, config, order, tell).run()))
+            except EveryframeError as exc:
+                ends = isinstance(order, Start) or isinstance(exc, DeviceLost)
+                tell(Refused(str(exc), type(exc).__name__, ends))
+                if ends:
+                    return 1
+    except BrokenPipeError:
+        return 0
+    finally:
+        if graph is not None:
+            graph.close()
+    return 0
+
+
+class Look:
+    """One piece, from its first frame to its file."""
+
+    def __init__(self, graph: Graph, config: PipelineConfig, order: Analyse, tell: Tell) -> None:
+        self._graph, self._order, self._tell = graph, order, tell
+        self._batch_size = config.frames_a_batch
+        self._source = msgspec.structs.replace(
+            config.source_configs[0], url=order.recording, source_id="recording", began=order.began
+        )
+        self._files_root = config.files_root
+        self._records: list[Record] = []
+        self._told = time.monotonic()
+
+    def run(self) -> int:
+        """Frames that there were. Raises `SourceError`, `SinkError`, `DeviceLost`."""
+        from pipeline.build import numbering_of, open_piece
+
+        reader = open_piece(self._source, self._order.piece, access=Access(files_root=self._files_root))
+        try:
+            survey = reader.about
+            numbering = numbering_of(survey, self._source.source_id, next_epoch=iter(range(1, 1 << 31)).__next__)
+            batch: list[tuple[Frame, tuple[int, int], State]] = []
+            wants, first_ns = self._wants(), None
+            for number, picture in enumerate(reader.pictures()):
+                frame = numbering.frame(picture.surface, pts=picture.pts, size=picture.size, now_ns=0)
+                first_ns = frame.capture_time_ns if first_ns is None else first_ns
+                state = self._state(frame, number, first_ns, wants)
+                batch.append((frame, picture.size, state))
+                if len(batch) == self._batch_size:
+                    self._look_at(batch)
+                    batch = []
+            self._look_at(batch)
+            header = Header(
+                things=self._graph.classes.things,
+                stuff=self._graph.classes.stuff,
+                model=(self._graph.model.name, self._graph.model.version),
+                time_base=_pair(survey.time_base),
+                rate=None if survey.rate is None else _pair(survey.rate),
+                start_ns=survey.start_ns,
+                packets=reader.packets,
+                hidden=reader.hidden,
+                damaged=reader.damaged,
+                lost_rest=reader.lost_rest,
+                declared=reader.declared,
+            )
+        finally:
+            reader.close()
+        write_piece(Path(self._order.target), header, self._records)
+        return len(self._records)
+
+    def _wants(self) -> Callable[[int | None, int, int], bool]:
+        given = self._order.analysed
+        stamps = None if given is None else np.frombuffer(given, dtype=np.int64)
+        return chooser(self._order.selection, stamps, cut=self._order.was_cut)
+
+    def _state(self, frame: Frame, number: int, first_ns: int, wants: Callable[[int | None, int, int], bool]) -> State:
+        selection = self._order.selection
+        if not self._order.was_cut:
+            seconds = (frame.capture_time_ns - first_ns) / 1e9
+            after = selection.begin is None or seconds >= selection.begin
+            if not after or (selection.end is not None and seconds >= selection.end):
+                return State.OUTSIDE
+        return State.ANALYSED if wants(frame.pts, number, frame.capture_time_ns) else State.SKIPPED
+
+    def _look_at(self, frames: list[tuple[Frame, tuple[int, int], State]]) -> None:
+        """A batch through the network, and a record of each of its frames."""
+        wanted = Batch(tuple(frame for frame, _, state in frames if state is State.ANALYSED))
+        done, stage_ms, fault = self._graph.analyse(wanted) if len(wanted) else (wanted, {}, None)
+        if isinstance(fault, DeviceLost):
+            raise fault
+        rows = {frame.identity: row for row, frame in enumerate(done.frames)}
+        for frame, size, state in frames:
+            given: dict[str, Any] = {}
+            row = rows.get(frame.identity)
+            if row is not None:
+                panoptic = done.panoptic[row] if done.panoptic else None
+                given = found(done.detections[row], panoptic) if done.detections else {}
+                given |= {"batch_size": len(wanted), "stage_ms": stage_ms}
+            elif state is State.ANALYSED:
+                state = State.FAILED
+            self._records.append(Record(frame.pts, size, (frame.width, frame.height), state, **given))
+        now = time.monotonic()
+        if now - self._told > TELL_SECONDS:
+            self._told = now
+            self._tell(Looked(len(self._records)))
+
+
+def _orders(lines: IO[bytes]) -> Iterator[Order]:
+    decoder = msgspec.json.Decoder(Order)
+    return (decoder.decode(line) for line in iter(lines.readline, b""))
+
+
+def _loaded(config: PipelineConfig) -> Graph:
+    from pipeline.build import build_graph
+
+    graph = build_graph(config)
+    graph.warm_up(lambda _: None)
+    return graph
+
+
+def _pair(value: Fraction) -> tuple[int, int]:
+    return value.numerator, value.denominator
+
+
+def _keep_quiet() -> None:
+    """What libraries print is no report, and what they read is no order."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
