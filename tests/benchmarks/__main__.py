@@ -23,6 +23,7 @@ SECTIONS = {
     "drawing": "Drawing",
     "startup": "Start of the command",
     "endtoend": "End to end",
+    "footage": "Recorded footage",
     "churn": "Sources that come and go",
     "device": "Device kernels",
     "nvdec": "NVIDIA's decoder",
