@@ -356,6 +356,36 @@ def curve_of(config: PublishConfig) -> Curve | None:
     return Curve(own.secret, AllowList(path_of(config.clients)))
 
 
+def export_files(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The files that each of these exports of a recording writes into its folder; a folder ends with a slash.
+
+    Raises `ConfigError` where one is unknown, or lacks a package.
+    """
+    from stages.exports import EXPORTS, check_exports
+
+    check_exports(names)
+    return {name: EXPORTS[name].files for name in names}
+
+
+def export_recording(
+    names: Sequence[str],
+    *,
+    results: Path,
+    folder: Path,
+    video: Path,
+    source: SourceConfig,
+    tell: Callable[[int, int | None], None],
+    stopping: Callable[[], bool],
+) -> None:
+    """Make exports of a finished recording: see `stages.exports.export_recording`.
+
+    Raises `ConfigError`, `SinkError`, `SourceError`, `WireError`.
+    """
+    from stages.exports import export_recording as exported
+
+    exported(names, results=results, folder=folder, video=video, source=source, tell=tell, stopping=stopping)
+
+
 def draw_result(rgb: UInt8, result: FrameResult) -> UInt8:
     """A picture [H, W, 3] with a result drawn over it. Raises `ValueError` where it is of another size."""
     from stages.publish.draw import draw

@@ -58,9 +58,20 @@ class VideoRecorder:
     Raises `SinkError` naming the file.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, width: int, height: int, time_base: Fraction) -> None:
-        """`width` and `height` are of the pictures to come; the file's are the next even ones."""
-        self.path = os.fspath(path)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        width: int,
+        height: int,
+        time_base: Fraction,
+        option: str = "--annotate",
+    ) -> None:
+        """`width` and `height` are of the pictures to come; the file's are the next even ones.
+
+        `option` chooses the place; what the message of a disk that is full names.
+        """
+        self.path, self._option = os.fspath(path), option
         self.width, self.height = width + width % 2, height + height % 2
         self._matrix = "ITU709" if height >= 720 else "ITU601"
         self._time_base = time_base
@@ -130,7 +141,7 @@ class VideoRecorder:
 
     def _error(self, exc: Exception) -> SinkError:
         reason = getattr(exc, "strerror", None) or exc
-        return SinkError(f"{self.path}: cannot be written: {reason}; choose another place with --annotate")
+        return SinkError(f"{self.path}: cannot be written: {reason}; choose another place with {self._option}")
 
 
 def fit(rgb: UInt8, width: int, height: int) -> UInt8:

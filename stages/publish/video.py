@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,9 +21,14 @@ NOTICE_SECONDS: Final = 1.0  # how long a gap is told of
 class SourceVideo:
     """The video of one source."""
 
-    def __init__(self, path: Path, first: FrameResult) -> None:
-        self._timeline = Timeline(first)
-        self._recorder = VideoRecorder(path, width=first.width, height=first.height, time_base=self._timeline.time_base)
+    def __init__(
+        self, path: Path, first: FrameResult, *, timeline: Timeline | None = None, option: str = "--annotate"
+    ) -> None:
+        """`timeline` and `option` are those of a caller who knows better: see `VideoRecorder`."""
+        self._timeline = timeline or Timeline(first)
+        self._recorder = VideoRecorder(
+            path, width=first.width, height=first.height, time_base=self._timeline.time_base, option=option
+        )
         self._trails = Trails()
         self._notice = ""
         self._notice_from = 0.0
@@ -78,7 +84,7 @@ class AnnotatedVideoSink:
             self._lost.setdefault(item.source_id, []).append(item)
         elif isinstance(item, FrameResult) and surface is not None:
             video = self._videos.get(item.source_id) or self._open(item)
-            video.write(item, surface, _told(self._lost.pop(item.source_id, [])))
+            video.write(item, surface, told(self._lost.pop(item.source_id, [])))
         elif isinstance(item, SourceStatus) and item.state == "REMOVED":
             self._finish(item.source_id)
 
@@ -128,7 +134,7 @@ def _check_place(path: Path) -> None:
         raise SinkError(f"{path}: cannot be written: {exc.strerror}; choose another place with --annotate") from exc
 
 
-def _told(gaps: list[Gap]) -> str:
+def told(gaps: Sequence[Gap]) -> str:
     """Frames lost and why, in a few words; nothing for no gaps."""
     if not gaps:
         return ""

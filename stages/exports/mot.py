@@ -1,0 +1,116 @@
+"""A folder in MOTChallenge's layout: confirmed tracks, as truth to correct and as a tracker's output to evaluate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from typing import IO, Final
+
+import numpy as np
+
+from pipeline.messages import Classes, FrameResult, TrackState
+from stages.exports.entry import Entry, Job
+from stages.exports.place import Part, written
+
+DEFAULT_RATE: Final = 25  # frames a second, where fewer than two frames tell none
+
+
+class MotExport:
+    """`mot/`: `gt/gt.txt`, `gt/labels.txt`, `tracks.txt`, `seqinfo.ini`."""
+
+    wants_pictures = False
+
+    def __init__(self, job: Job) -> None:
+        """Raises `SinkError`."""
+        self._folder = Part(job.folder / "mot")
+        self._name = job.source.source_id
+        self._classes: Classes | None = None
+        self._size, self._frames = (0, 0), 0
+        self._pace = Pace()
+        with written(self._folder.path):
+            self._folder.part.mkdir()
+            (self._folder.part / "gt").mkdir()
+            self._truth: IO[bytes] = (self._folder.part / "gt" / "gt.txt").open("wb")
+            self._tracks: IO[bytes] = (self._folder.part / "tracks.txt").open("wb")
+
+    def add(self, entry: Entry) -> None:
+        """A line a confirmed track that is seen, or predicted where the network did not look. Raises `SinkError`."""
+        self._frames = entry.number + getattr(entry.item, "count", 1)
+        result = entry.result
+        if result is None:
+            return
+        if self._classes is None:
+            self._classes, self._size = result.classes, (result.width, result.height)
+        self._pace.add(result.capture_time_ns, entry.number)
+        with written(self._folder.path):
+            for place, score, label in _lines(entry, result):
+                self._truth.write(f"{place},1,{label + 1},1\n".encode())
+                self._tracks.write(f"{place},{score:.4f},-1,-1,-1\n".encode())
+
+    def finish(self) -> None:
+        """The folder into its place. Raises `SinkError`."""
+        with written(self._folder.path):
+            self._truth.close()
+            self._tracks.close()
+            names = () if self._classes is None else self._classes.names
+            (self._folder.part / "gt" / "labels.txt").write_text("".join(f"{_line(name)}\n" for name in names))
+            (self._folder.part / "seqinfo.ini").write_text(self._about())
+        self._folder.into_place()
+
+    def _about(self) -> str:
+        width, height = self._size
+        return (
+            f"[Sequence]\nname={_line(self._name)}\nimDir=img1\nframeRate={self._pace.rate}\n"
+            f"seqLength={self._frames}\nimWidth={width}\nimHeight={height}\nimExt=.jpg\n"
+        )
+
+    def abandon(self) -> None:
+        """Throw away what is not in place."""
+        for file in (self._truth, self._tracks):
+            with suppress(OSError):  # what it still held does not fit on the disk
+                file.close()
+        self._folder.discard()
+
+
+class Pace:
+    """Frames a second over the whole recording; pauses of recorders are not frames."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, int] | None = None
+        self._last = (0, 0)
+
+    def add(self, time_ns: int, number: int) -> None:
+        """A frame and its time."""
+        self._last = (time_ns, number)
+        self._first = self._first or self._last
+
+    @property
+    def rate(self) -> str:
+        """As a whole number where it is one, within a thousandth."""
+        time_ns, number = self._first or (0, 0)
+        duration, frames = self._last[0] - time_ns, self._last[1] - number
+        if duration <= 0 or frames <= 0:
+            return str(DEFAULT_RATE)
+        rate = float(Fraction(frames * 10**9, duration))
+        return str(round(rate)) if abs(rate - round(rate)) < 0.001 * rate else f"{rate:.3f}"
+
+
+def _lines(entry: Entry, result: FrameResult) -> Iterator[tuple[str, float, int]]:
+    """Of each track: ``frame,id,left,top,width,height``, its score and its class."""
+    tracks, boxes = result.tracks, result.detections.boxes
+    shown = (tracks.states == TrackState.CONFIRMED) & (tracks.detection_index >= 0)
+    for i in np.flatnonzero(shown).tolist():
+        row = int(tracks.detection_index[i])
+        left, top, right, bottom = boxes[row].tolist()
+        score = float(result.detections.scores[row])
+        if np.isfinite(boxes[row]).all() and np.isfinite(score):
+            box = f"{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f}"
+            number = entry.track_number(int(tracks.ids[i]))
+            yield f"{entry.number + 1},{number},{box}", score, int(tracks.labels[i])
+
+
+def _line(text: str) -> str:
+    """A name that fits on a line."""
+    return re.sub(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+", " ", text).strip()
