@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
     from pipeline.footage.cutting import Selection
 
+PICTURED: Final = frozenset({"video", "report"})  # exports that read the recording again
 NOTES: Final = """\
 DIR/NAME/ has results.jsonl, timings.jsonl and done.json of a recording, and is there whole or
 not at all. DIR/report.json says what became of each. The same command again goes on where it was
@@ -72,6 +73,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     pick.add_argument("--to", metavar="TIME", dest="end", type=seconds, help="up to, and without, that time")
     where = parser.add_argument_group("where results go")
     where.add_argument("-o", "--output", metavar="DIR", required=True, help="a folder, made if need be")
+    where.add_argument(
+        "--export",
+        metavar="NAME,NAME",
+        type=names,
+        default=[],
+        help="files beside them, also of results that are there already: parquet, coco, coco-panoptic, mot, video "
+        "(annotated.mp4, with the sound), report (report.html)",
+    )
     where.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     where.add_argument("-q", "--quiet", action="store_true", help="print nothing but what goes wrong")
     machine = parser.add_argument_group("how it runs")
@@ -125,8 +134,18 @@ def _execute(arguments: argparse.Namespace) -> int:
         end=arguments.end,
     )
     _check_times(selection)
+    if arguments.one_source and (pictured := PICTURED & set(arguments.export)):
+        raise UsageError(f"--export {', '.join(sorted(pictured))} is of one file; with --one-source leave it out")
     workers = arguments.workers or (2 if config.expects_gpu else len(os.sched_getaffinity(0)))
-    work = Work(config, footage, Shelf(Path(arguments.output)), parts=build, selection=selection, workers=workers)
+    work = Work(
+        config,
+        footage,
+        Shelf(Path(arguments.output)),
+        parts=build,
+        selection=selection,
+        workers=workers,
+        exports=arguments.export,
+    )
     if arguments.dry_run:
         print_plan(work.plan())
         return 0
@@ -135,7 +154,7 @@ def _execute(arguments: argparse.Namespace) -> int:
     tell_outcomes(outcomes, Path(arguments.output), quiet=arguments.quiet)
     if interrupts.received:
         return 128 + interrupts.received
-    return 1 if any(outcome.state == "refused" or outcome.refused for outcome in outcomes) else 0
+    return 1 if any(outcome.reason or outcome.refused for outcome in outcomes) else 0
 
 
 def _check_times(selection: Selection) -> None:
@@ -167,6 +186,7 @@ COMMAND: Final = Command(
         "everyframe process /srv/recordings/gate --output results",
         "everyframe process 'cam*/**/*.mkv' --output results --fps 5 --dry-run",
         "everyframe process @tonight.txt --output results --classes person,car",
+        "everyframe process clip.mp4 --output results --export parquet,video,report",
         "everyframe process /srv/recordings/gate --output results --one-source gate --from 0:30 --to 2:00",
     ),
     add_arguments=_add_arguments,

@@ -95,10 +95,12 @@ class Bars(Screen):
         self._bars[footage.name] = self._progress.add_task(escape(footage.name), total=None, told="")
         self._progress.update(self._all, told=f"{number} of {self._count}")
 
-    def step(self, footage: Footage, frames: int, expected: int) -> None:
-        told = f"{frames} of {expected} frames"
+    def step(self, footage: Footage, frames: int, expected: int, *, doing: str = "frames") -> None:
+        told = f"{frames} of {expected} frames" + (", exports" if doing == "export" else "")
+        if footage.name not in self._bars:  # its results were there
+            self._bars[footage.name] = self._progress.add_task(escape(footage.name), total=None, told="")
         self._progress.update(self._bars[footage.name], completed=frames, total=expected or None, told=told)
-        if expected:
+        if expected and doing == "frames":
             self._passed(footage, min(frames / expected, 1.0))
 
     def end(self, footage: Footage, outcome: Outcome) -> None:
@@ -116,8 +118,9 @@ class Bars(Screen):
 def said(outcome: Outcome) -> str:
     """What became of a recording."""
     results = f", {outcome.counts.results} results" if outcome.state in ("done", "kept") else ""
+    exports = f", {', '.join(outcome.exports)}" if outcome.exports else ""
     refused = f"; {len(outcome.refused)} segments refused" if outcome.refused and outcome.state != "refused" else ""
-    return f"{SAID[outcome.state]}{results}{refused}"
+    return f"{SAID[outcome.state]}{results}{exports}{refused}"
 
 
 def _size(path: Path) -> int:

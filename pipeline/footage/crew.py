@@ -16,7 +16,7 @@ import msgspec
 from pipeline.child import describe_exit, environment
 from pipeline.config import PipelineConfig
 from pipeline.errors import WorkerError, error_called
-from pipeline.footage.worker import Analyse, Finished, Looked, Ready, Refused, Report, Start
+from pipeline.footage.worker import Analyse, Export, Finished, Looked, Ready, Refused, Report, Start
 
 WAIT_SECONDS = 0.2  # for reports, before whoever asked looks at other things
 GIVEN_UP = 3  # deaths while loading in a row: it is not the recording's fault
@@ -27,7 +27,7 @@ _END_SECONDS = 2.0
 class Heard:
     """What a worker told of the order it was given."""
 
-    order: Analyse
+    order: Analyse | Export
     report: Looked | Finished | Refused
 
 
@@ -52,7 +52,7 @@ class Crew:
         """Whether an order is in work."""
         return any(member.order is not None for member in self._members)
 
-    def give(self, order: Analyse) -> None:
+    def give(self, order: Analyse | Export) -> None:
         """Have a free worker do it."""
         member = next((one for one in self._members if one.order is None), None)
         if member is None:
@@ -88,14 +88,13 @@ class Crew:
         self._selector.unregister(member.fileno())
         self._members.remove(member)
         status = member.end()
-        if not member.is_ready:
+        if not member.is_ready and isinstance(member.order, Analyse):
             self._deaths += 1
             if self._deaths >= GIVEN_UP:
                 raise WorkerError(f"the networks cannot be loaded: a worker ended by {describe_exit(status)}")
-            if member.order is not None:
-                self.give(member.order)
+            self.give(member.order)
         elif member.order is not None:
-            reason = f"{member.order.recording}: the process that decoded it ended by {describe_exit(status)}"
+            reason = f"{member.order.recording}: the process that worked on it ended by {describe_exit(status)}"
             yield Heard(member.order, Refused(reason, "WorkerError"))
 
     def close(self) -> None:
@@ -116,7 +115,7 @@ class _Member:
     """One process."""
 
     def __init__(self, config: PipelineConfig) -> None:
-        self.order: Analyse | None = None
+        self.order: Analyse | Export | None = None
         self.is_ready = False
         self._decoder = msgspec.json.Decoder(Report)
         self._rest = b""
@@ -137,7 +136,7 @@ class _Member:
     def fileno(self) -> int:
         return self._reports.fileno()
 
-    def give(self, order: Analyse) -> None:
+    def give(self, order: Analyse | Export) -> None:
         self.order = order
         self._send(order)
 
@@ -156,6 +155,6 @@ class _Member:
         self._reports.close()
         return status
 
-    def _send(self, order: Start | Analyse) -> None:
+    def _send(self, order: Start | Analyse | Export) -> None:
         with suppress(BrokenPipeError):  # it has died, which is seen where it is listened to
             self._orders.write(msgspec.json.encode(order) + b"\n")

@@ -14,10 +14,11 @@ from pipeline.errors import ConfigError, SourceError, WorkerError, error_called
 from pipeline.footage.crew import Crew, Heard
 from pipeline.footage.cutting import NS, Cut, Selection, cut
 from pipeline.footage.digest import settings_digest
+from pipeline.footage.exporting import missing
 from pipeline.footage.joining import Joiner, NumberingOf
 from pipeline.footage.listing import REPORT, Footage, Recording
 from pipeline.footage.shelf import Counts, Done, Origin, Part, Seen, Shelf
-from pipeline.footage.worker import Analyse, Finished, Looked, Refused
+from pipeline.footage.worker import Analyse, Export, Finished, Looked, Refused
 from pipeline.messages import Piece, Survey
 from pipeline.stage import Access, Sink, Stage
 
@@ -30,6 +31,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: done now; kept, as an earlier run had done it; refused, for `reason`; left, as the run was ended.
         refused: segments of it that could not be read, and why.
+        exports: those that are there.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     counts: Counts = Counts()
     refused: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
 
 
 class Screen:
@@ -46,8 +49,8 @@ class Screen:
     def begin(self, footage: Footage, number: int) -> None:
         """A recording is begun, the so-manieth of all."""
 
-    def step(self, footage: Footage, frames: int, expected: int) -> None:
-        """So many of its frames have been looked at."""
+    def step(self, footage: Footage, frames: int, expected: int, *, doing: str = "frames") -> None:
+        """So many of its frames have been looked at, or exported."""
 
     def end(self, footage: Footage, outcome: Outcome) -> None:
         """It is over, or need not be begun."""
@@ -59,6 +62,7 @@ class Parts(Protocol):
     def survey(self, source: SourceConfig, *, access: Access) -> Survey: ...
     def build_tracker(self, config: PipelineConfig) -> Stage: ...
     def build_sinks(self, config: PipelineConfig) -> Sequence[Sink]: ...
+    def export_files(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]: ...
 
     @property
     def numbering_of(self) -> NumberingOf: ...
@@ -105,6 +109,9 @@ class _Job:
         return self.part.pieces / f"{segment}_{begin}_{end}.piece"
 
 
+Waiting = Iterator[tuple[int, tuple[Footage, Done | None]]]  # footage that was not begun, numbered
+
+
 class Work:
     """A run over footage."""
 
@@ -117,10 +124,14 @@ class Work:
         parts: Parts,
         selection: Selection = Selection(),  # noqa: B008 - frozen
         workers: int = 1,
+        exports: Sequence[str] = (),
     ) -> None:
-        """`config`: everything but where results go, with a source for all."""
+        """`config`: everything but where results go, with a source for all. Raises `ConfigError` for an export."""
         self._config, self._footage, self._shelf, self._parts = config, footage, shelf, parts
         self._selection, self._workers = selection, workers
+        self._export_files = parts.export_files(exports)
+        self._to_export: list[tuple[Footage, Outcome]] = []
+        self._exporting: dict[Path, tuple[Footage, Outcome]] = {}  # by the folder
         self._settings = settings_digest(config, selection)
         self._access = Access(files_root=config.files_root)
         self._jobs: list[_Job] = []
@@ -158,13 +169,19 @@ class Work:
             while crew.free and (order := self._next_order(waiting, screen)) is not None:
                 crew.give(order)
             self._join(screen)
-            if not crew.busy and not self._jobs:
+            if not crew.busy and not self._jobs and not self._to_export:
                 return
             for heard in crew.listen():
                 self._hear(heard, screen)
 
-    def _next_order(self, waiting: Iterator[tuple[int, tuple[Footage, Done | None]]], screen: Screen) -> Analyse | None:
-        """The next piece to be looked at; None where there is none."""
+    def _next_order(self, waiting: Waiting, screen: Screen) -> Analyse | Export | None:
+        """What is to be done next: exports of what is whole, then pieces; None where there is nothing."""
+        if self._to_export:
+            footage, outcome = self._to_export.pop(0)
+            folder = self._shelf.folder_of(footage.name)
+            self._exporting[folder] = footage, outcome
+            names = tuple(missing(self._export_files, folder))
+            return Export(names, str(folder), str(footage.segments[0].path))
         for job in self._jobs:
             order = self._order_of(job)
             if order is not None:
@@ -173,7 +190,9 @@ class Work:
             if self._stopping:
                 return None
             if mark is not None:
-                self._end(_outcome(footage, "kept", counts=mark.counts, refused=mark.refused), footage, screen)
+                self._whole(_outcome(footage, "kept", counts=mark.counts, refused=mark.refused), footage, screen)
+                if self._to_export:
+                    return self._next_order(waiting, screen)
                 continue
             screen.begin(footage, number)
             begun = self._begun(footage, screen)
@@ -237,6 +256,9 @@ class Work:
         return _Segment(recording, cuts, late_ns, survey.can_be_cut, reason=reason)
 
     def _hear(self, heard: Heard, screen: Screen) -> None:
+        if isinstance(heard.order, Export):
+            self._hear_exporter(heard.order, heard.report, screen)
+            return
         path = Path(heard.order.target)
         job = next((one for one in self._jobs if one.part.pieces == path.parent), None)
         if job is None:
@@ -256,6 +278,18 @@ class Work:
                 segment.reason = segment.reason or reason
         expected = sum(one.expected for made in job.segments if made is not None for one in made.cuts)
         screen.step(job.footage, sum(job.frames.values()), expected)
+
+    def _hear_exporter(self, order: Export, report: Looked | Finished | Refused, screen: Screen) -> None:
+        folder = Path(order.folder)
+        footage, outcome = self._exporting[folder]
+        if isinstance(report, Looked):
+            screen.step(footage, report.frames, outcome.counts.results, doing="export")
+            return
+        del self._exporting[folder]
+        reason = report.reason if isinstance(report, Refused) else ""
+        lacking = missing(self._export_files, folder)
+        there = tuple(name for name in self._export_files if name not in lacking)
+        self._end(msgspec.structs.replace(outcome, reason=reason, exports=there), footage, screen)
 
     def _join(self, screen: Screen) -> None:
         """What was found, as far as it is there without a hole; results that are whole take their place."""
@@ -297,7 +331,15 @@ class Work:
             return
         mark = Done(source=footage.shown, origin=job.origin, counts=counts, refused=refused)
         self._shelf.finish(footage.name, mark)
-        self._end(_outcome(footage, "done", counts=counts, refused=refused), footage, screen)
+        self._whole(_outcome(footage, "done", counts=counts, refused=refused), footage, screen)
+
+    def _whole(self, outcome: Outcome, footage: Footage, screen: Screen) -> None:
+        """Results are there; exports of them may not be."""
+        if missing(self._export_files, self._shelf.folder_of(footage.name)):
+            self._to_export.append((footage, outcome))
+        else:
+            there = tuple(self._export_files)
+            self._end(msgspec.structs.replace(outcome, exports=there), footage, screen)
 
     def _end(self, outcome: Outcome, footage: Footage, screen: Screen) -> None:
         self._outcomes[footage.name] = outcome

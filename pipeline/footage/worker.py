@@ -30,7 +30,7 @@ TELL_SECONDS = 0.25  # between two reports of how far a piece is
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
-    """Load the networks."""
+    """What holds for all orders; the networks are loaded for the first piece."""
 
     config: PipelineConfig
 
@@ -45,6 +45,14 @@ class Analyse(msgspec.Struct, frozen=True, tag=True):
     was_cut: bool
     target: str
     analysed: bytes | None = None
+
+
+class Export(msgspec.Struct, frozen=True, tag=True):
+    """Make exports of results that are whole, into their own folder."""
+
+    names: tuple[str, ...]
+    folder: str
+    recording: str
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -73,7 +81,7 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     ends: bool = False
 
 
-Order = Start | Analyse
+Order = Start | Analyse | Export
 Report = Ready | Looked | Finished | Refused
 Tell = Callable[[Report], None]
 
@@ -93,13 +101,16 @@ def main() -> int:
             try:
                 if isinstance(order, Start):
                     config = order.config
-                    graph = _loaded(config)
-                    tell(Ready(graph.notes))
+                elif isinstance(order, Export):
+                    _export(order, config, tell)
+                    tell(Finished(0))
                 else:
-                    assert graph is not None
+                    if graph is None:
+                        graph = _loaded(config)
+                        tell(Ready(graph.notes))
                     tell(Finished(Look(graph, config, order, tell).run()))
             except EveryframeError as exc:
-                ends = isinstance(order, Start) or isinstance(exc, DeviceLost)
+                ends = (graph is None and isinstance(order, Analyse)) or isinstance(exc, DeviceLost)
                 tell(Refused(str(exc), type(exc).__name__, ends))
                 if ends:
                     return 1
@@ -196,6 +207,30 @@ class Look:
         if now - self._told > TELL_SECONDS:
             self._told = now
             self._tell(Looked(len(self._records)))
+
+
+def _export(order: Export, config: PipelineConfig, tell: Tell) -> None:
+    """Raises `ConfigError`, `SinkError`, `SourceError`, `WireError`."""
+    from pipeline.build import export_recording
+
+    told = 0.0
+
+    def step(done: int, _: int | None) -> None:
+        nonlocal told
+        if time.monotonic() - told > TELL_SECONDS:
+            told = time.monotonic()
+            tell(Looked(done))
+
+    folder = Path(order.folder)
+    export_recording(
+        order.names,
+        results=folder / "results.jsonl",
+        folder=folder,
+        video=Path(order.recording),
+        source=config.source_configs[0],
+        tell=step,
+        stopping=lambda: False,
+    )
 
 
 def _orders(lines: IO[bytes]) -> Iterator[Order]:
