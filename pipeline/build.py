@@ -372,7 +372,7 @@ def export_recording(
     *,
     results: Path,
     folder: Path,
-    video: Path,
+    video: Path | Sequence[Path],
     source: SourceConfig,
     tell: Callable[[int, int | None], None],
     stopping: Callable[[], bool],

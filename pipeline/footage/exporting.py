@@ -18,7 +18,7 @@ class ExportRecording(Protocol):
         *,
         results: Path,
         folder: Path,
-        video: Path,
+        video: Path | Sequence[Path],
         source: SourceConfig,
         tell: Callable[[int, int | None], None],
         stopping: Callable[[], bool],

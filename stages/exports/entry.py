@@ -23,13 +23,19 @@ class Stopped(Exception):  # noqa: N818 - no error: somebody asked for it
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One recording, and where its files go."""
+    """One recording, of one file or of segments that follow one another, and where its files go."""
 
     results: Path
     folder: Path
-    video: Path
+    videos: tuple[Path, ...]
     source: SourceConfig
     stopping: Callable[[], bool] = lambda: False
+
+    @property
+    def shown(self) -> str:
+        """The recording, in a few words."""
+        first, *others = map(str, self.videos)
+        return f"{first} and {len(others)} more" if others else first
 
     def check(self) -> None:
         """Raises `Stopped` where it is time to."""

@@ -43,7 +43,7 @@ class MotExport:
             return
         if self._classes is None:
             self._classes, self._size = result.classes, (result.width, result.height)
-        self._pace.add(result.capture_time_ns, entry.number)
+        self._pace.add(result, entry.number)
         with written(self._folder.path):
             for place, score, label in _lines(entry, result):
                 self._truth.write(f"{place},1,{label + 1},1\n".encode())
@@ -75,25 +75,25 @@ class MotExport:
 
 
 class Pace:
-    """Frames a second over the whole recording; pauses of recorders are not frames."""
+    """Frames a second, but for what lies between parts of a broken time line."""
 
     def __init__(self) -> None:
-        self._first: tuple[int, int] | None = None
-        self._last = (0, 0)
+        self._last: tuple[int, int] | None = None
+        self._duration_ns = self._frames = 0
 
-    def add(self, time_ns: int, number: int) -> None:
-        """A frame and its time."""
-        self._last = (time_ns, number)
-        self._first = self._first or self._last
+    def add(self, result: FrameResult, number: int) -> None:
+        """The next frame, and its number in the recording."""
+        if self._last is not None and not result.discontinuity:
+            self._duration_ns += result.capture_time_ns - self._last[0]
+            self._frames += number - self._last[1]
+        self._last = result.capture_time_ns, number
 
     @property
     def rate(self) -> str:
         """As a whole number where it is one, within a thousandth."""
-        time_ns, number = self._first or (0, 0)
-        duration, frames = self._last[0] - time_ns, self._last[1] - number
-        if duration <= 0 or frames <= 0:
+        if self._duration_ns <= 0:
             return str(DEFAULT_RATE)
-        rate = float(Fraction(frames * 10**9, duration))
+        rate = float(Fraction(self._frames * 10**9, self._duration_ns))
         return str(round(rate)) if abs(rate - round(rate)) < 0.001 * rate else f"{rate:.3f}"
 
 

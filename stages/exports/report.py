@@ -15,6 +15,12 @@ from stages.exports.report_tally import Tally
 MARK = "done.json"
 
 
+def _shown(job: Job) -> str:
+    """The name of the file; of several, of the first, and how many there are."""
+    first, *others = (video.name for video in job.videos)
+    return f"{first} and {len(others)} more" if others else first
+
+
 class ReportExport:
     """`report.html`."""
 
@@ -36,7 +42,7 @@ class ReportExport:
         pictures = report_pictures(self._tally, tracks, self._job)
         counts = self._counts()
         facts = Facts(
-            file=self._job.video.name,
+            file=_shown(self._job),
             name=self._job.source.source_id,
             undecoded=counts.get("undecoded"),
             damaged=counts.get("damaged"),

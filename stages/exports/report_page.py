@@ -86,7 +86,7 @@ def _class_name(tally: Tally, label: int) -> str:
 def _header(facts: Facts, tally: Tally) -> str:
     first = tally.first
     sizes = ", ".join(f"{width} × {height}" for width, height in tally.sizes)
-    rate = (tally.frames - 1) / (tally.duration_ns / 1e9) if tally.duration_ns else 0.0
+    rate = tally.rate
     rows = {
         "Source": facts.name,
         "Duration": f"{clock(_whole_seconds(tally), fine=True)}" + (f" at {rate:.4g} frames/s" if rate else ""),
@@ -102,8 +102,7 @@ def _header(facts: Facts, tally: Tally) -> str:
 
 def _whole_seconds(tally: Tally) -> float:
     """With the last frame's own time, as players have it."""
-    frame = tally.duration_ns / (tally.frames - 1) if tally.frames > 1 else 0
-    return (tally.duration_ns + frame) / 1e9
+    return tally.duration_ns / 1e9 + (1 / tally.rate if tally.rate else 0)
 
 
 def _began(tally: Tally) -> str:

@@ -39,14 +39,13 @@ def report_pictures(tally: Tally, tracks: Iterable[TrackTally], job: Job) -> Rep
     """The pictures of a whole recording. Raises `SourceError`, `Stopped`."""
     wanted: dict[Place, list[TrackTally]] = {}
     for track in tracks:
-        wanted.setdefault(_sought(track.best_place, tally), []).append(track)
+        wanted.setdefault(track.best_place, []).append(track)
     scene = tally.scene()
-    scene = None if scene is None else _sought(scene, tally)
     busiest = tally.busiest if tally.most else None
-    moment = None if busiest is None else _sought(Place(busiest.epoch, busiest.seq, busiest.pts), tally)
+    moment = None if busiest is None else Place(busiest.epoch, busiest.seq, busiest.pts)
     places = {place for place in (*wanted, scene, moment) if place is not None}
     made = ReportPictures()
-    for place, surface in pictures_at(places, job) if places else ():
+    for place, surface in pictures_at(places, job, by_time=not tally.broken):
         rgb = rgb_of(surface)
         for track in wanted.get(place, ()):
             made.tracks[track.number] = data_address(thumbnail(rgb, track.best_box))
@@ -57,11 +56,6 @@ def report_pictures(tally: Tally, tracks: Iterable[TrackTally], job: Job) -> Rep
         elif place == scene:
             made.heat = data_address(heated(_fitted(rgb), tally.heat.counts()))
     return made
-
-
-def _sought(place: Place, tally: Tally) -> Place:
-    """A time stamp that comes twice does not say which frame is meant."""
-    return place._replace(pts=None) if tally.broken else place
 
 
 def _drawn(rgb: UInt8, result: FrameResult) -> str:

@@ -154,7 +154,7 @@ class Tally:
     def __init__(self) -> None:
         self.frames = self.results = self.analysed = self.masked = 0
         self.first: FrameResult | None = None
-        self.last_ns = 0
+        self.last_ns = self.paused_ns = self.breaks = 0
         self.sizes: Counter[tuple[int, int]] = Counter()
         self.classes: dict[int, ClassTally] = {}
         self.bins, self.heat = TimeBins(), Heat()
@@ -187,6 +187,12 @@ class Tally:
         """From the first result to the last."""
         return max(0, self.last_ns - self.first_ns)
 
+    @property
+    def rate(self) -> float:
+        """Frames a second, but for what lies between parts of a broken time line; 0 where nothing tells."""
+        active_ns = self.duration_ns - self.paused_ns
+        return (self.frames - 1 - self.breaks) / (active_ns / 1e9) if active_ns > 0 else 0.0
+
     def longest(self) -> list[TrackTally]:
         """The tracks that were seen longest, longest first; none that is alive is missed once all was added."""
         self._retire(set())
@@ -212,6 +218,9 @@ class Tally:
         self.masked += result.panoptic is not None
         self.sizes[result.width, result.height] += 1
         self.broken |= self._last_pts is not None and result.pts is not None and result.pts <= self._last_pts
+        if result.discontinuity and self.results > 1:
+            self.breaks += 1
+            self.paused_ns += max(0, result.capture_time_ns - self.last_ns)
         self._last_pts, self.last_ns = result.pts, max(self.last_ns, result.capture_time_ns)
         if result.epoch != self._epoch:
             self._retire(set())

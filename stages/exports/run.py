@@ -21,7 +21,7 @@ def export_recording(
     *,
     results: Path,
     folder: Path,
-    video: Path,
+    video: Path | Sequence[Path],
     source: SourceConfig,
     tell: Callable[[int, int | None], None],
     stopping: Callable[[], bool],
@@ -35,7 +35,7 @@ def export_recording(
         names: those that the run writes anyway (`jsonl`) need nothing.
         results: `results.jsonl` of the recording.
         folder: where the files go; `done.json` there, if it is, tells what could not be decoded.
-        video: the recording itself, read only where pictures are needed.
+        video: the recording itself, or its segments in order; read only where pictures are needed.
         source: the settings it was analysed with; its address is not used.
         tell: given how many lines of `results` are done, and how many there are.
         stopping: asked all the time; True has it end soon, and nothing appear that is not there yet.
@@ -47,7 +47,8 @@ def export_recording(
         WireError: a line of `results` is none.
     """
     check_exports(names)
-    job = Job(results, folder, video, source, stopping)
+    videos = (video,) if isinstance(video, Path) else tuple(video)
+    job = Job(results, folder, videos, source, stopping)
     exports: list[Export] = []
     try:
         for name in dict.fromkeys(names):

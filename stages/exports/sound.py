@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import av
 from av.container import InputContainer, OutputContainer
@@ -27,13 +27,20 @@ MOVFLAGS: Final = "+faststart"
 Timed = tuple[Fraction, int, Any]  # seconds on the new time line, 0 for pictures and 1 for sound, a packet
 
 
-def add_sound(drawn: Path, target: Path, job: Job, *, start_seconds: Fraction) -> bool:
-    """Write `target`: the pictures of `drawn`, an MP4, and the sound of the recording from `start_seconds` on.
+class Span(NamedTuple):
+    """Seconds on the time line of a recording."""
+
+    start: Fraction
+    end: Fraction
+
+
+def add_sound(drawn: Path, target: Path, job: Job, span: Span) -> bool:
+    """Write `target`: the pictures of `drawn`, an MP4, and the sound that the recording has in this time.
 
     False, and no usable file, where the recording has no sound, or none that can be read; what of it cannot is
     left out. Raises `SinkError`, `SourceError`, `Stopped`.
     """
-    source = source_of(job.source, job.video)
+    source = source_of(job.source, job.videos[0])
     recording = open_container(source, expand(source.url)).container
     try:
         sound = next((stream for stream in recording.streams.audio if stream.codec_context is not None), None)
@@ -42,20 +49,20 @@ def add_sound(drawn: Path, target: Path, job: Job, *, start_seconds: Fraction) -
         for stream in recording.streams:
             stream.discard = Discard.default if stream is sound else Discard.all
         with written(target):
-            return _joined(drawn, recording, sound, target, job, start_seconds)
+            return _joined(drawn, recording, sound, target, job, span)
     except av.FFmpegError:  # what is no error of the system is one of the sound, which MP4 or a filter did not take
         return False
     finally:
         recording.close()
 
 
-def _joined(drawn: Path, recording: InputContainer, sound: Any, target: Path, job: Job, start: Fraction) -> bool:
+def _joined(drawn: Path, recording: InputContainer, sound: Any, target: Path, job: Job, span: Span) -> bool:
     with (
         av.open(str(drawn)) as pictures,
         av.open(str(target), "w", format="mp4", options={"movflags": MOVFLAGS}) as output,
     ):
         seen = output.add_stream_from_template(pictures.streams.video[0])
-        heard = _Copied(output, sound, start) if _is_copied(sound) else _Coded(output, sound, start)
+        heard = _Copied(output, sound, span) if _is_copied(sound) else _Coded(output, sound, span)
         own = _pictures(pictures, seen)
         other = heard.packets(recording)
         first = next(other, None)
@@ -90,19 +97,21 @@ def _pictures(pictures: InputContainer, stream: Any) -> Iterator[Timed]:
 class _Copied:
     """Packets as they are."""
 
-    def __init__(self, output: OutputContainer, sound: Any, start: Fraction) -> None:
-        self._sound, self._start = sound, start
+    def __init__(self, output: OutputContainer, sound: Any, span: Span) -> None:
+        self._sound, self._span = sound, span
         self._stream = output.add_stream_from_template(sound)
 
     def packets(self, recording: InputContainer) -> Iterator[Timed]:
-        """Those from shortly before the start, in order."""
+        """Those of the time and shortly before it, in order."""
         last = None
         for packet in _demuxed(recording, self._sound):
             if packet.dts is None or packet.pts is None or packet.is_corrupt:
                 continue
-            offset = round(self._start / packet.time_base)
+            offset = round(self._span.start / packet.time_base)
             packet.pts, packet.dts = packet.pts - offset, packet.dts - offset
             at = packet.dts * packet.time_base
+            if at >= self._span.end - self._span.start:
+                return
             if at < -LEAD_SECONDS or (last is not None and packet.dts <= last):
                 continue
             last = packet.dts
@@ -113,16 +122,16 @@ class _Copied:
 class _Coded:
     """Decoded, with silence where it pauses, and coded anew."""
 
-    def __init__(self, output: OutputContainer, sound: Any, start: Fraction) -> None:
-        self._sound, self._start = sound, start
+    def __init__(self, output: OutputContainer, sound: Any, span: Span) -> None:
+        self._sound, self._span = sound, span
         rate = sound.codec_context.sample_rate
         self._rate = rate if rate in AAC_RATES else 48_000
         self._layout = "mono" if sound.codec_context.layout.nb_channels == 1 else "stereo"
         self._stream: Any = output.add_stream("aac", rate=self._rate, layout=self._layout)
 
     def packets(self, recording: InputContainer) -> Iterator[Timed]:
-        """From the start on, in order."""
-        for frame in _evened(self._frames(recording), self._sound, self._start, self._rate, self._layout):
+        """From the start on, in order; silence before the first sound."""
+        for frame in _evened(self._frames(recording), self._sound, self._span.start, self._rate, self._layout):
             yield from self._timed(frame)
         yield from self._timed(None)
 
@@ -132,6 +141,8 @@ class _Coded:
 
     def _frames(self, recording: InputContainer) -> Iterator[Any]:
         for packet in _demuxed(recording, self._sound):
+            if packet.pts is not None and packet.pts * packet.time_base >= self._span.end:
+                return
             try:
                 yield from self._sound.codec_context.decode(packet)
             except FOREIGN:

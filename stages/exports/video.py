@@ -10,7 +10,7 @@ from pipeline.errors import SinkError
 from pipeline.messages import FrameResult, Gap
 from stages.exports.entry import Entry, Job
 from stages.exports.place import Part, written
-from stages.exports.sound import add_sound
+from stages.exports.sound import Span, add_sound
 from stages.publish.recorder import FINEST, NOMINAL_RATE, Timeline
 from stages.publish.video import SourceVideo, told
 
@@ -38,7 +38,7 @@ class VideoExport:
             return
         assert entry.surface is not None  # as `wants_pictures` says
         if self._video is None:
-            self._timeline = RecordingTimeline(entry.item)
+            self._timeline = RecordingTimeline(entry.item, several=len(self._job.videos) > 1)
             self._video = SourceVideo(self._drawn.part, entry.item, timeline=self._timeline, option=OPTION)
         self._video.write(entry.item, entry.surface, told(self._lost))
         self._lost.clear()
@@ -48,8 +48,8 @@ class VideoExport:
         if self._video is None or self._timeline is None:
             return
         self._video.close()
-        start = self._timeline.start_seconds
-        if start is None or not add_sound(self._drawn.part, self._whole.part, self._job, start_seconds=start):
+        span = self._timeline.span
+        if span is None or not add_sound(self._drawn.part, self._whole.part, self._job, span):
             with written(self._whole.path):
                 self._drawn.part.replace(self._whole.part)
         self._whole.into_place()
@@ -65,28 +65,41 @@ class VideoExport:
 
 
 class RecordingTimeline(Timeline):
-    """Times by the capture clock, which for a recording is its time stamps, and goes on over changes of epoch."""
+    """Times by the capture clock, which for a recording is its time stamps, and goes on over changes of epoch.
 
-    def __init__(self, first: FrameResult) -> None:
+    What lies between two of several files is left out.
+    """
+
+    def __init__(self, first: FrameResult, *, several: bool = False) -> None:
         """Begins with the first result."""
         self.time_base = Fraction(1, FINEST)
         self.step = FINEST // NOMINAL_RATE
-        self._first = first
+        self._first, self._several = first, several
+        self._start_ns = first.capture_time_ns
         self._last: int | None = None
         self._last_pts = first.pts
         self._broken = first.pts is None
 
     @property
-    def start_seconds(self) -> Fraction | None:
-        """When the first picture is on the container's time line; None where that line is broken or there is none."""
-        return None if self._broken or self._first.pts is None else self._first.pts * self._first.time_base
+    def span(self) -> Span | None:
+        """What of the recording's own time line it is; None where that is broken, of several files, or not told."""
+        if self._broken or self._several or self._first.pts is None or self._last is None:
+            return None
+        start = self._first.pts * self._first.time_base
+        return Span(start, start + (self._last + self.step) * self.time_base)
 
     def tick(self, result: FrameResult) -> int:
         """The time of the next result."""
-        at = round(Fraction(result.capture_time_ns - self._first.capture_time_ns, 10**9) / self.time_base)
+        at = self._at(result)
         if self._last is not None:
+            if self._several and result.discontinuity:
+                self._start_ns += round((at - self._last - self.step) * self.time_base * 10**9)
+                at = self._last + self.step
             at = max(at, self._last + 1)
             self.step = at - self._last
             self._broken |= result.pts is None or self._last_pts is None or result.pts <= self._last_pts
         self._last, self._last_pts = at, result.pts
         return at
+
+    def _at(self, result: FrameResult) -> int:
+        return round(Fraction(result.capture_time_ns - self._start_ns, 10**9) / self.time_base)

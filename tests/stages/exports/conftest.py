@@ -24,7 +24,17 @@ def crossing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exports")
     _cut(ROOT / "samples" / "crossing" / "crossing.mp4", folder / "crossing.mp4")
     for target, more in ((folder, ()), (folder / "fps", ("--fps", "5"))):
-        command = [sys.executable, "-m", "pipeline.cli", "process", str(folder / "crossing.mp4"), "-q", *more]
+        command = [
+            sys.executable,
+            "-m",
+            "pipeline.cli",
+            "process",
+            str(folder / "crossing.mp4"),
+            "-q",
+            "--workers",
+            "1",
+            *more,
+        ]
         subprocess.run([*command, "--output", str(target / "results")], check=True, cwd=ROOT)
         (target / "results" / "crossing").rename(target / "crossing")
     return folder

@@ -59,7 +59,7 @@ def clip(path: Path, *, sizes: Sequence[tuple[int, int]] = ((96, 64),), frames: 
 class Recording:
     """A clip, and what is said of it."""
 
-    video: Path
+    video: Path | Sequence[Path]
     items: tuple[Item, ...]
     name: str = "clip"
 
@@ -74,7 +74,7 @@ class Recording:
 
 def export(
     folder: Path,
-    video: Path,
+    video: Path | Sequence[Path],
     *names: str,
     name: str = "clip",
     tell: Callable[[int, int | None], None] = lambda done, total: None,

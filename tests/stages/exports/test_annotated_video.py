@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +110,9 @@ def test_a_time_line_that_goes_back_goes_on_without_its_sound(small: Recording) 
     first, *others = results_in(small.items)
     timeline = RecordingTimeline(first)
     assert [timeline.tick(one) for one in (first, *others[:2])] == [0, 3600, 7200]
-    assert timeline.start_seconds == 0
+    assert timeline.span == (0, Fraction(3, 25))
     assert timeline.tick(replace(others[2], pts=0)) == 10800
-    assert timeline.start_seconds is None
+    assert timeline.span is None
 
 
 def test_without_a_result_there_is_no_video(small: Recording, tmp_path: Path) -> None:
@@ -120,6 +121,6 @@ def test_without_a_result_there_is_no_video(small: Recording, tmp_path: Path) ->
 
 
 def test_another_recording_is_refused(small: Recording, two_sizes: Recording, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"clip\.mp4: frame 0 of epoch 2, 64x48, is not in it; it is not the record"):
+    with pytest.raises(SourceError, match=r"clip\.mp4: frame 0 of epoch 1, 96x64, is not in it; it is not the record"):
         replace(two_sizes, video=small.video).into(tmp_path, "video")
     assert sorted(files_of(tmp_path)) == ["results.jsonl"]

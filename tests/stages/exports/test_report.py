@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.config import SourceConfig
 from pipeline.messages import Classes, FrameResult, ModelInfo
 from stages.exports.entry import Job
 from stages.exports.pictures import Place, pictures_at
@@ -189,17 +190,14 @@ def test_without_masks_and_over_epochs(two_sizes: Recording, tmp_path: Path) -> 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "h264"])
 def test_pictures_are_those_that_were_asked_for(suffix: str, tmp_path: Path) -> None:
     made = recording(clip(tmp_path / f"clip.{suffix}", sizes=((320, 192),), frames=30))
-    job = Job(tmp_path / "results.jsonl", tmp_path, made.video, _source())
+    folder = made.into(tmp_path / "made")
+    job = Job(folder / "results.jsonl", folder, (made.video,), SourceConfig(url="-", source_id="clip"))
     places = {Place(r.epoch, r.seq, r.pts) for r in results_in(made.items) if r.seq in (0, 7, 8, 29)}
     found = {place.seq: read_number(rgb_of(surface)) for place, surface in pictures_at(places, job)}
     assert found == {0: 0, 7: 7, 8: 8, 29: 29}
+    in_order = pictures_at(places, job, by_time=False)
+    assert {place.seq: read_number(rgb_of(surface)) for place, surface in in_order} == found
     assert list(pictures_at({Place(1, 99, 10**9)}, job)) == []
-
-
-def _source() -> object:
-    from pipeline.config import SourceConfig
-
-    return SourceConfig(url="-", source_id="clip")
 
 
 def test_a_thumbnail_shows_the_box_wherever_it_lies() -> None:
