@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
     from pipeline.footage.cutting import Selection
 
-PICTURED: Final = frozenset({"video", "report"})  # exports that read the recording again
 NOTES: Final = """\
 DIR/NAME/ has results.jsonl, timings.jsonl and done.json of a recording, and is there whole or
 not at all. DIR/report.json says what became of each. The same command again goes on where it was
@@ -134,8 +133,6 @@ def _execute(arguments: argparse.Namespace) -> int:
         end=arguments.end,
     )
     _check_times(selection)
-    if arguments.one_source and (pictured := PICTURED & set(arguments.export)):
-        raise UsageError(f"--export {', '.join(sorted(pictured))} is of one file; with --one-source leave it out")
     workers = arguments.workers or (2 if config.expects_gpu else len(os.sched_getaffinity(0)))
     work = Work(
         config,

@@ -181,7 +181,7 @@ class Work:
             folder = self._shelf.folder_of(footage.name)
             self._exporting[folder] = footage, outcome
             names = tuple(missing(self._export_files, folder))
-            return Export(names, str(folder), str(footage.segments[0].path))
+            return Export(names, str(folder), tuple(str(segment.path) for segment in footage.segments))
         for job in self._jobs:
             order = self._order_of(job)
             if order is not None:

@@ -52,7 +52,12 @@ class Export(msgspec.Struct, frozen=True, tag=True):
 
     names: tuple[str, ...]
     folder: str
-    recording: str
+    recordings: tuple[str, ...]  # segments in order
+
+    @property
+    def recording(self) -> str:
+        """The first."""
+        return self.recordings[0]
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -226,7 +231,7 @@ def _export(order: Export, config: PipelineConfig, tell: Tell) -> None:
         order.names,
         results=folder / "results.jsonl",
         folder=folder,
-        video=Path(order.recording),
+        video=[Path(recording) for recording in order.recordings],
         source=config.source_configs[0],
         tell=step,
         stopping=lambda: False,
