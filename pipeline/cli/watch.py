@@ -25,8 +25,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--topic",
         metavar="SOURCE/KIND",
         action="append",
-        help="what to subscribe to, any number of times; kinds are boxes, masks, tracks, all, status, frame, and "
-        "masks.half, .quarter, .crops, .polygons, .coco; '*' stands for every source (default: "
+        help="what to subscribe to, any number of times; kinds are boxes, masks, tracks, all, status, frame, events, "
+        "and masks.half, .quarter, .crops, .polygons, .coco; '*' stands for every source (default: "
         f"{DEFAULT_TOPIC}; the live table also shows how sources do)",
     )
     parser.add_argument(

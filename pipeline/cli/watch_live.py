@@ -16,7 +16,7 @@ from rich.text import Text
 from pipeline.cli.live_table import STYLES
 from pipeline.cli.watch_table import frame_time
 from pipeline.client import SubscriberStatistics
-from pipeline.messages import FrameResult, Gap, Item, Picture, SourceStatus, TrackState
+from pipeline.messages import FrameResult, Gap, Item, Picture, SourceStatus, TrackState, ZoneEvent
 from pipeline.states import SourceState
 
 RATE_SECONDS: Final = 5.0  # results that the rate is taken over
@@ -83,7 +83,7 @@ class LiveWatch:
 
     def show(self, item: Item) -> None:
         """Take an item in; it is seen when the table is drawn next."""
-        if not isinstance(item, Picture):
+        if not isinstance(item, Picture | ZoneEvent):
             self._rows.setdefault(item.source_id, Row()).take(item, self._now())
 
     def table(self) -> Group:

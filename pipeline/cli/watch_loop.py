@@ -16,7 +16,7 @@ from pipeline.cli.watch_table import HEAD, table_line
 from pipeline.cli.watch_topics import default_topics
 from pipeline.client import Subscriber, SubscriberStatistics
 from pipeline.errors import WireError
-from pipeline.messages import FrameResult, Item
+from pipeline.messages import FrameResult, Item, ZoneEvent
 from pipeline.redis_address import DEFAULT_PREFIX
 from pipeline.wire import item_to_json
 
@@ -77,12 +77,13 @@ def watch_until_done(
 ) -> int:
     """Print until `count` messages came, nothing came for `timeout_seconds`, or Ctrl-C or SIGTERM; the exit code.
 
-    `auto` is a live table on a terminal, and lines elsewhere. The code is 1 where a count was asked for and not
-    reached. Raises `UsageError`.
+    `auto` is a live table on a terminal, and lines elsewhere and for events. The code is 1 where a count was asked for
+    and not reached. Raises `UsageError`.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if output_format == "auto":
-        output_format = "live" if sys.stdout.isatty() else "table"
+        events_alone = bool(topics) and all(topic.rstrip("/").endswith("/events") for topic in topics or ())
+        output_format = "live" if sys.stdout.isatty() and not events_alone else "table"
     topics = topics or default_topics(is_live=output_format == "live", count=count)
     printed = 0
     with Subscriber(
@@ -92,7 +93,7 @@ def watch_until_done(
             with display(output_format, subscriber) as shown:
                 asked_for = f"{' '.join(topics)} at {redact(address)}"
                 for item in _received(subscriber, timeout_seconds, asked_for, has_keys=key is not None):
-                    if labels is not None and _shows_nothing(item):
+                    if labels is not None and _shows_nothing(item, labels):
                         continue
                     shown.show(item)
                     printed += 1
@@ -119,8 +120,10 @@ def _received(
         item = _readable(subscriber, timeout_seconds)
 
 
-def _shows_nothing(item: Item) -> bool:
-    """Whether a result has nothing of the classes that were asked for; gaps and statuses are always shown."""
+def _shows_nothing(item: Item, labels: Sequence[str]) -> bool:
+    """Whether an item has nothing of the classes that were asked for; gaps and statuses are always shown."""
+    if isinstance(item, ZoneEvent):
+        return item.class_name is not None and item.class_name not in labels
     if not isinstance(item, FrameResult):
         return False
     masks = item.polygons or item.panoptic

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from pipeline.messages import FrameResult, Gap, Item, Picture, SourceStatus, TrackState
+from pipeline.messages import FrameResult, Gap, Item, Picture, SourceStatus, TrackState, ZoneEvent
 
 ROW: Final = "{source:<16} {frame:>10}  {time:<12}  {what}"
 HEAD: Final = ROW.format(source="source", frame="frame", time="time", what="what")
@@ -25,17 +25,36 @@ def table_line(item: Item) -> str:
     if isinstance(item, Picture):
         told = f"picture {item.jpeg_width}x{item.jpeg_height}, {len(item.jpeg) / 1000:.1f} kB"
         return ROW.format(source=item.source_id, frame=f"{item.epoch}/{item.seq}", time=frame_time(item), what=told)
+    if isinstance(item, ZoneEvent):
+        return ROW.format(
+            source=item.source_id, frame=f"{item.epoch}/{item.seq}", time=_time_of_day(item.time_ns), what=_event(item)
+        )
     return ROW.format(source=item.source_id, frame=f"{item.epoch}/", time=NO_TIME, what=_status(item))
 
 
 def frame_time(result: FrameResult | Picture) -> str:
     """Of a camera the time of day (UTC), of a recording the position in it."""
     if result.clock in ("rtcp", "host"):
-        return f"{datetime.fromtimestamp(result.capture_time_ns / 1e9, tz=UTC):%H:%M:%S.%f}"[:-3]
+        return _time_of_day(result.capture_time_ns)
     if result.pts is None:
         return NO_TIME
     minutes, seconds = divmod(float(result.pts * result.time_base), 60)
     return f"{int(minutes):02d}:{seconds:06.3f}"
+
+
+def _time_of_day(time_ns: int) -> str:
+    return f"{datetime.fromtimestamp(time_ns / 1e9, tz=UTC):%H:%M:%S.%f}"[:-3]
+
+
+def _event(event: ZoneEvent) -> str:
+    who = f"{event.class_name} {event.track_id}"
+    if event.type == "line_crossed":
+        return f"{who} crossed {event.place}: {event.direction}"
+    if event.type == "zone_entered":
+        return f"{who} entered {event.place}"
+    if event.type == "zone_left":
+        return f"{who} left {event.place} after {event.dwell_seconds:.1f} s"
+    return f"{event.occupancy} in {event.place}" if event.occupancy is not None else f"{event.type} {event.place}"
 
 
 def _what(result: FrameResult) -> str:

@@ -10,6 +10,7 @@ from pipeline.redis_replies import Oversized
 from pipeline.wire import (
     Header,
     Limits,
+    decode_event,
     decode_gap,
     decode_header,
     decode_picture,
@@ -46,4 +47,6 @@ def _content(header: Header, payload: bytes, limits: Limits) -> Item:
         return decode_gap(payload, limits=limits)
     if header.type == "frame":
         return decode_picture(payload, limits=limits)
+    if header.type == "event":
+        return decode_event(payload, limits=limits)
     return decode_status(payload, limits=limits)

@@ -24,8 +24,9 @@ from pipeline.messages.polygons import Polygons
 from pipeline.messages.results import FrameResult, Gap, GapReason, ModelInfo, Timings, with_track_ids
 from pipeline.messages.status import Latency, RunStatistics, SourceStatus
 from pipeline.messages.tracks import NO_TRACK, Tracks, TrackState
+from pipeline.messages.zone_event import LeftReason, ZoneEvent, ZoneEventType
 
-Item = FrameResult | Gap | SourceStatus | Picture
+Item = FrameResult | Gap | SourceStatus | Picture | ZoneEvent
 
 __all__ = [
     "NO_TRACK",
@@ -48,6 +49,7 @@ __all__ = [
     "Item",
     "LabelMap",
     "Latency",
+    "LeftReason",
     "Matrix",
     "ModelInfo",
     "PanopticMap",
@@ -71,6 +73,8 @@ __all__ = [
     "Tracks",
     "Transform",
     "UInt8",
+    "ZoneEvent",
+    "ZoneEventType",
     "on_host",
     "results_of",
     "with_track_ids",

@@ -6,9 +6,10 @@ A message has three parts: topic, header, payload. Every malformed, oversized or
 from pipeline.wire.batch import encode_results
 from pipeline.wire.coco import encode_coco
 from pipeline.wire.cut import select_kind
+from pipeline.wire.event import decode_event, encode_event
 from pipeline.wire.idmap import decode_id_map, encode_id_map
-from pipeline.wire.json_form import gap_to_json, item_to_json, result_to_json, status_to_json
-from pipeline.wire.json_reader import gap_from_json, item_from_json, result_from_json, status_from_json
+from pipeline.wire.json_form import event_to_json, gap_to_json, item_to_json, result_to_json, status_to_json
+from pipeline.wire.json_reader import event_from_json, gap_from_json, item_from_json, result_from_json, status_from_json
 from pipeline.wire.limits import DEFAULT_LIMITS, Limits
 from pipeline.wire.picture import decode_picture, encode_picture
 from pipeline.wire.polygons import fill, trace
@@ -54,6 +55,7 @@ __all__ = [
     "MaskForm",
     "ResultKind",
     "asked_prefix",
+    "decode_event",
     "decode_gap",
     "decode_header",
     "decode_id_map",
@@ -61,6 +63,7 @@ __all__ = [
     "decode_result",
     "decode_status",
     "encode_coco",
+    "encode_event",
     "encode_gap",
     "encode_header",
     "encode_id_map",
@@ -68,6 +71,8 @@ __all__ = [
     "encode_result",
     "encode_results",
     "encode_status",
+    "event_from_json",
+    "event_to_json",
     "fill",
     "gap_from_json",
     "gap_id",

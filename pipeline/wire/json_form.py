@@ -30,6 +30,7 @@ from pipeline.messages import (
     Timings,
     Tracks,
     TrackState,
+    ZoneEvent,
 )
 from pipeline.wire.idmap import encode_id_map
 from pipeline.wire.schema import SCHEMA_VERSION
@@ -42,11 +43,13 @@ STATE_WORDS = {state: state.name.lower() for state in TrackState}
 
 
 def item_to_json(item: Item, *, timings: bool = False) -> dict[str, Any]:
-    """A result, gap, status or picture as a dictionary; ``type`` says which."""
+    """A result, gap, status, picture or event as a dictionary; ``type`` says which."""
     if isinstance(item, FrameResult):
         return result_to_json(item, timings=timings)
     if isinstance(item, Gap):
         return gap_to_json(item)
+    if isinstance(item, ZoneEvent):
+        return event_to_json(item)
     return picture_to_json(item) if isinstance(item, Picture) else status_to_json(item)
 
 
@@ -109,6 +112,33 @@ def picture_to_json(picture: Picture) -> dict[str, Any]:
 def status_to_json(status: SourceStatus) -> dict[str, Any]:
     """The status as a dictionary."""
     return {"type": "status", "schema": SCHEMA_VERSION, **asdict(status)}
+
+
+def event_to_json(event: ZoneEvent) -> dict[str, Any]:
+    """The event as a dictionary, without what its type does not tell."""
+    told: dict[str, Any] = {
+        "type": "event",
+        "schema": SCHEMA_VERSION,
+        "id": event.identity,
+        "event": event.type,
+        "source_id": event.source_id,
+        "epoch": event.epoch,
+        "seq": event.seq,
+        "number": event.number,
+        "time_ns": event.time_ns,
+        "line" if event.type == "line_crossed" else "zone": event.place,
+        "direction": event.direction,
+        "track_id": event.track_id,
+        "class_name": event.class_name,
+        "score": event.score,
+        "box": None if event.box is None else list(event.box),
+        "entered_time_ns": event.entered_time_ns,
+        "left_time_ns": event.left_time_ns,
+        "dwell_seconds": event.dwell_seconds,
+        "reason": event.reason,
+        "occupancy": event.occupancy,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _detections(detections: Detections, track_ids: Int64, names: Sequence[str]) -> list[dict[str, Any]]:

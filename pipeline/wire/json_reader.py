@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -20,16 +20,27 @@ from pipeline.messages import (
     Gap,
     Int64,
     Item,
+    LeftReason,
     PanopticMap,
     Picture,
     Polygons,
     Segments,
     SourceStatus,
     Tracks,
+    ZoneEvent,
+    ZoneEventType,
 )
 from pipeline.wire.assemble import assemble
 from pipeline.wire.json_form import STATE_WORDS
-from pipeline.wire.json_schema import DetectionRow, PanopticObject, PolygonsObject, ResultObject, SegmentRow, TrackRow
+from pipeline.wire.json_schema import (
+    DetectionRow,
+    EventObject,
+    PanopticObject,
+    PolygonsObject,
+    ResultObject,
+    SegmentRow,
+    TrackRow,
+)
 from pipeline.wire.limits import DEFAULT_LIMITS, Limits, check_area, check_count
 from pipeline.wire.picture import picture_of
 from pipeline.wire.records import gap_of, status_of
@@ -39,7 +50,7 @@ from pipeline.wire.tables import check_detections, check_segments, check_tracks
 
 STATES = {word: state for state, word in STATE_WORDS.items()}
 
-Read = TypeVar("Read", ResultObject, GapRecord, StatusRecord, FrameRecord)
+Read = TypeVar("Read", ResultObject, EventObject, GapRecord, StatusRecord, FrameRecord)
 
 
 def item_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> Item:
@@ -53,7 +64,9 @@ def item_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> Item:
         return status_from_json(values, limits=limits)
     if kind == "frame":
         return picture_from_json(values, limits=limits)
-    raise WireError(f"type: {str(kind)[:80]!r}; an object whose type is result, gap, status or frame is needed")
+    if kind == "event":
+        return event_from_json(values)
+    raise WireError(f"type: {str(kind)[:80]!r}; an object whose type is result, gap, status, frame or event is needed")
 
 
 def result_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> FrameResult:
@@ -89,6 +102,32 @@ def status_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> SourceS
 def picture_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
     """The picture. Raises `WireError`."""
     return picture_of(_converted(values, FrameRecord), limits)
+
+
+def event_from_json(values: Any) -> ZoneEvent:
+    """The event. Raises `WireError`."""
+    record = _converted(values, EventObject)
+    place = record.line or record.zone
+    if not place:
+        raise WireError("event: neither line nor zone is named")
+    return ZoneEvent(
+        type=cast(ZoneEventType, record.event),
+        source_id=record.source_id,
+        epoch=record.epoch,
+        seq=record.seq,
+        number=record.number,
+        time_ns=record.time_ns,
+        place=place,
+        track_id=record.track_id,
+        class_name=record.class_name,
+        score=record.score,
+        box=record.box,
+        direction=record.direction,
+        entered_time_ns=record.entered_time_ns,
+        left_time_ns=record.left_time_ns,
+        reason=cast("LeftReason | None", record.reason),
+        occupancy=record.occupancy,
+    )
 
 
 def _detections(rows: tuple[DetectionRow, ...], classes: int, limits: Limits) -> tuple[Detections, Int64]:

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from pipeline.wire.schema import (
     ClassesPart,
+    ClassName,
     Count,
     Count64,
     Epoch,
@@ -110,3 +111,26 @@ class ResultObject(Record, frozen=True, kw_only=True, tag_field="type", tag="res
     panoptic: PanopticObject | None = None
     polygons: PolygonsObject | None = None
     timings: TimingsPart | None = None
+
+
+class EventObject(Record, frozen=True, kw_only=True, tag_field="type", tag="event"):
+    """An event at a line or in a zone: the only form it has, on the wire and in files."""
+
+    schema: Version
+    event: Word
+    source_id: SourceId
+    epoch: Epoch
+    seq: Count64
+    number: Count
+    time_ns: Number64
+    line: Word | None = None
+    zone: Word | None = None
+    direction: Word | None = None
+    track_id: Count64 | None = None
+    class_name: ClassName | None = None
+    score: float | None = None
+    box: tuple[float, float, float, float] | None = None
+    entered_time_ns: Number64 | None = None
+    left_time_ns: Number64 | None = None
+    reason: Word | None = None
+    occupancy: Count | None = None

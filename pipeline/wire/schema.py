@@ -19,7 +19,7 @@ from pipeline.wire.topics import Kind, MaskForm, ResultKind
 SCHEMA_VERSION = "1.0"
 MAJOR = SCHEMA_VERSION.partition(".")[0]
 
-MessageType = Literal["result", "gap", "status", "frame"]
+MessageType = Literal["result", "gap", "status", "frame", "event"]
 
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Count64 = Annotated[int, Meta(ge=0, le=2**63 - 1)]

@@ -27,6 +27,7 @@ Kind = Literal[
     "masks.polygons",
     "masks.coco",
     "frame",
+    "events",
 ]
 
 RESULT_KINDS: tuple[ResultKind, ...] = get_args(ResultKind)
@@ -34,6 +35,7 @@ MASK_FORMS: tuple[MaskForm, ...] = get_args(MaskForm)
 ASKED_KINDS: tuple[Kind, ...] = (
     *MASK_FORMS,
     "frame",
+    "events",
 )  # made where they are asked for by name
 KINDS: tuple[Kind, ...] = (*RESULT_KINDS, "status")  # what ``door/`` brings
 EVERY_KIND: tuple[Kind, ...] = (*KINDS, *ASKED_KINDS)
