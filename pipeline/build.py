@@ -29,8 +29,10 @@ from pipeline.messages.findings import Findings
 from pipeline.stage import Access, Numbering, PacketReader, Reader, Sink, Stage
 
 if TYPE_CHECKING:
+    from pipeline.config.zones import ZonesConfig
     from pipeline.engines.inline import InlineEngine
     from pipeline.graph import Graph
+    from pipeline.messages.panels import Panel
     from pipeline.workers.decoding import DeviceParts
     from stages.decode.piece_reader import PieceReader
     from stages.models.devices import Device
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from stages.models.zoo.run import Machine
     from stages.publish.curve import Curve
     from stages.publish.zeromq import ZeroMQPublisher
+    from stages.zones import ZoneWatch
 
 LANES_ON_GPU = 3
 MOST_LANES = 8  # past this a CPU's memory bandwidth, not its cores, is the limit
@@ -330,6 +333,20 @@ def _spool_directory(config: PipelineConfig) -> Path:
     state = Path(config.supervisor.state_directory or default_directory())
     name = config.supervisor.name or next((source.source_id for source in config.source_configs), "run")
     return state / "spool" / name
+
+
+def watch_zones(zones: ZonesConfig) -> ZoneWatch:
+    """What tells of lines crossed and zones visited, of any number of sources."""
+    from stages.zones import ZoneWatch
+
+    return ZoneWatch(zones)
+
+
+def draw_chart(panels: Sequence[Panel], title: str) -> UInt8:
+    """Panels with curves and bars, one below the other: RGB [H, W, 3]."""
+    from stages.publish.chart import draw_chart as drawn
+
+    return drawn(panels, title)
 
 
 def build_publisher(config: PublishConfig) -> ZeroMQPublisher | None:

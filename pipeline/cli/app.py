@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Final
 
-from pipeline.cli import bench, config, keys, probe, process, reload, run, source, version, watch
+from pipeline.cli import ask, bench, config, keys, probe, process, reload, run, source, version, watch
 from pipeline.cli.command import PROGRAM, Command, parser_for
 from pipeline.cli.complain import complain, in_one_line
 from pipeline.errors import EveryframeError, UsageError
@@ -17,6 +17,7 @@ from pipeline.errors import EveryframeError, UsageError
 COMMANDS: Final[dict[str, Command]] = {
     "run": run.COMMAND,
     "process": process.COMMAND,
+    "summary": ask.COMMAND,
     "watch": watch.COMMAND,
     "probe": probe.COMMAND,
     "source": source.COMMAND,
@@ -44,6 +45,7 @@ examples:
   everyframe run samples/crossing/crossing.mp4 --annotate out.mp4
   everyframe run 'door=rtsp://viewer:${{CAM}}@192.0.2.7/stream'
   everyframe process /srv/recordings --output results
+  everyframe summary results --zones zones.yaml
   everyframe watch tcp://127.0.0.1:5560 --topic door/tracks
 """
 

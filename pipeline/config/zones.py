@@ -22,21 +22,6 @@ from pipeline.errors import ConfigError
 
 MOST_PLACES: Final = 256  # lines, and zones, in a file
 MOST_POINTS: Final = 256
-EXAMPLE: Final = """\
-# A line and a zone. 0,0 is the top left corner of the picture, 1,1 the bottom right one.
-coordinates: fractions            # or pixels, with `picture: [1280, 720]`, the size they were drawn on
-lines:
-  - name: kerb
-    points: [[0.10, 0.62], [0.90, 0.58]]
-    directions: [to-the-shop, to-the-road]  # the first: from left to right, looking along the points
-    classes: [person, bicycle]              # left out: all
-zones:
-  - name: crossing
-    points: [[0.30, 0.40], [0.70, 0.40], [0.80, 0.75], [0.20, 0.75]]
-    min_dwell_seconds: 1          # shorter visits are none
-    sources: ["gate*"]            # left out: every source
-"""
-
 Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f/]{1,64}$", description="1 to 64 characters, none of them '/'.")]
 Point = tuple[float, float]
 
@@ -125,6 +110,18 @@ def parse_zones(values: Any, *, origin: str = "zones") -> ZonesConfig:
     except ConfigError as exc:
         raise ConfigError(f"{origin}: {exc}") from None
     return config
+
+
+def check_classes(config: ZonesConfig, source_id: str, class_names: Sequence[str], *, origin: str) -> None:
+    """Refuse classes that the model of a source does not know. Raises `ConfigError`."""
+    for kind, places in (("lines", config.lines), ("zones", config.zones)):
+        for i, place in enumerate(places):
+            unknown = [name for name in place.classes or () if name not in class_names]
+            if unknown and place.lies_in(source_id):
+                raise ConfigError(
+                    f"{origin}: {kind}[{i}].classes: {unknown[0]!r} is no class of {source_id}'s model; "
+                    f"{', '.join(class_names)} are"
+                )
 
 
 _FIELDS: Final[dict[str, type[msgspec.Struct]]] = {"lines": LineConfig, "zones": ZoneConfig}

@@ -9,7 +9,14 @@ from pipeline.wire.cut import select_kind
 from pipeline.wire.event import decode_event, encode_event
 from pipeline.wire.idmap import decode_id_map, encode_id_map
 from pipeline.wire.json_form import event_to_json, gap_to_json, item_to_json, result_to_json, status_to_json
-from pipeline.wire.json_reader import event_from_json, gap_from_json, item_from_json, result_from_json, status_from_json
+from pipeline.wire.json_reader import (
+    event_from_json,
+    gap_from_json,
+    item_from_json,
+    result_from_json,
+    status_from_json,
+    tracks_from_line,
+)
 from pipeline.wire.limits import DEFAULT_LIMITS, Limits
 from pipeline.wire.picture import decode_picture, encode_picture
 from pipeline.wire.polygons import fill, trace
@@ -91,4 +98,5 @@ __all__ = [
     "topic_of",
     "topic_of_stream",
     "trace",
+    "tracks_from_line",
 ]

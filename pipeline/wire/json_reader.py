@@ -40,6 +40,7 @@ from pipeline.wire.json_schema import (
     ResultObject,
     SegmentRow,
     TrackRow,
+    TracksObject,
 )
 from pipeline.wire.limits import DEFAULT_LIMITS, Limits, check_area, check_count
 from pipeline.wire.picture import picture_of
@@ -50,7 +51,9 @@ from pipeline.wire.tables import check_detections, check_segments, check_tracks
 
 STATES = {word: state for state, word in STATE_WORDS.items()}
 
-Read = TypeVar("Read", ResultObject, EventObject, GapRecord, StatusRecord, FrameRecord)
+Read = TypeVar("Read", ResultObject, TracksObject, EventObject, GapRecord, StatusRecord, FrameRecord)
+
+_LINES = msgspec.json.Decoder(TracksObject | GapRecord)
 
 
 def item_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> Item:
@@ -87,6 +90,59 @@ def result_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> FrameRe
         gap_before=record.gap_before,
         timings=timings_of(record.timings, limits),
     )
+
+
+def tracks_from_line(line: bytes, *, limits: Limits = DEFAULT_LIMITS) -> FrameResult | Gap | None:
+    """A line of `results.jsonl`, of a result the tracks alone: three times as fast. None for what is neither.
+
+    Raises `WireError`.
+    """
+    try:
+        record = _LINES.decode(line)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
+        values = _plain(line)
+        kind = values.get("type") if isinstance(values, dict) else None
+        if kind in ("status", "frame", "event"):
+            return None
+        if kind == "gap":  # tell what is wrong, the version first
+            _converted(values, GapRecord)
+        _converted(values, TracksObject)
+        raise WireError(f"not a result: {exc}") from exc
+    check_version(record.schema)
+    if isinstance(record, GapRecord):
+        return gap_of(record)
+    check_area("picture", record.width, record.height, limits.picture_pixels)
+    classes = Classes(record.classes.things, record.classes.stuff)
+    check_count("classes", len(classes.names), limits.classes)
+    check_count("tracks", len(record.tracks), limits.tracks)
+    rows = record.tracks
+    tracks = Tracks(
+        ids=_integers((row.id for row in rows), np.int64),
+        boxes=_floats((row.box for row in rows), 4),
+        labels=_integers((row.label for row in rows), np.int32),
+        scores=_floats(row.score for row in rows),
+        states=_integers((STATES[row.state] for row in rows), np.uint8),
+        detection_index=np.full(len(rows), -1, dtype=np.int32),
+    )
+    check_tracks(tracks, classes=len(classes.names), detections=0)
+    return assemble(
+        record,
+        classes=classes,
+        detections=Detections.empty(),
+        track_ids=np.zeros(0, dtype=np.int64),
+        tracks=tracks,
+        panoptic=None,
+        polygons=None,
+        gap_before=record.gap_before,
+        timings=None,
+    )
+
+
+def _plain(line: bytes) -> Any:
+    try:
+        return msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
+        raise WireError(f"not JSON: {exc}") from exc
 
 
 def gap_from_json(values: Any) -> Gap:

@@ -113,6 +113,37 @@ class ResultObject(Record, frozen=True, kw_only=True, tag_field="type", tag="res
     timings: TimingsPart | None = None
 
 
+class SeenRow(Record, frozen=True, kw_only=True):
+    """One track, wherever it was detected."""
+
+    id: Count64
+    box: Box
+    label: Int32
+    score: Number
+    state: StateWord
+
+
+class TracksObject(Record, frozen=True, kw_only=True, tag_field="type", tag="result"):
+    """What a line of a result tells of its tracks; its detections and masks, most of its bytes, are passed over."""
+
+    schema: Version
+    source_id: SourceId
+    epoch: Epoch
+    seq: Count64
+    gap_before: Count = 0
+    pts: Number64 | None = None
+    time_base: tuple[Count64, Epoch]
+    capture_time_ns: Number64
+    clock: Word
+    width: Pixels
+    height: Pixels
+    analysed: bool = True
+    discontinuity: bool = False
+    model: ModelPart
+    classes: ClassesPart
+    tracks: tuple[SeenRow, ...] = ()
+
+
 class EventObject(Record, frozen=True, kw_only=True, tag_field="type", tag="event"):
     """An event at a line or in a zone: the only form it has, on the wire and in files."""
 

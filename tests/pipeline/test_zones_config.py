@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.config.zones import EXAMPLE, ZonesConfig, load_zones, parse_zones
+from pipeline.cli.zones_example import EXAMPLE
+from pipeline.config.zones import ZonesConfig, load_zones, parse_zones
 from pipeline.errors import ConfigError
 
 LINE = {"name": "kerb", "points": [[0.1, 0.5], [0.9, 0.5]]}
@@ -27,7 +28,7 @@ def test_the_example_is_what_it_says(tmp_path: Path) -> None:
     path.write_text(EXAMPLE)
     config = load_zones(path)
     assert [line.name for line in config.lines] == ["kerb"]
-    assert config.lines[0].directions == ("to-the-shop", "to-the-road")
+    assert config.lines[0].directions == ("in", "out")
     assert (config.zones[0].min_dwell_seconds, config.zones[0].lies_in("gate-1")) == (1.0, True)
     assert not config.zones[0].lies_in("yard")
     assert (config.anchor, config.margin) == ("bottom", 0.1)
