@@ -23,13 +23,13 @@ from pipeline.config import (
     parse,
 )
 from pipeline.config.events import check_services, secret_of
+from pipeline.config.zones import ZonesConfig, load_zones
 from pipeline.errors import ConfigError
 from pipeline.messages import Classes, FrameResult, Gap, ModelInfo, Piece, RunStatistics, Survey, UInt8
 from pipeline.messages.findings import Findings
 from pipeline.stage import Access, Numbering, PacketReader, Reader, Sink, Stage
 
 if TYPE_CHECKING:
-    from pipeline.config.zones import ZonesConfig
     from pipeline.engines.inline import InlineEngine
     from pipeline.graph import Graph
     from pipeline.messages.panels import Panel
@@ -301,6 +301,10 @@ def build_sinks(config: PipelineConfig) -> list[Sink]:
     if config.output.directory is not None:
         sinks.append(JsonLinesSink(Path(config.output.directory)))
     sinks += [ExportSink(name, file) for name, file in config.output.export.files.items()]
+    if config.output.events is not None and config.zones is not None:
+        from stages.publish.zone_events import ZoneEventsSink
+
+        sinks.append(ZoneEventsSink(config.output.events, load_zones(config.zones)))
     if config.output.annotate is not None:
         sinks.append(AnnotatedVideoSink(Path(config.output.annotate), several=len(config.sources) > 1))
     if config.redis.url is not None:
@@ -317,7 +321,7 @@ def _event_sinks(config: PipelineConfig) -> Iterator[Sink]:
             from stages.publish.mqtt import MqttSink
         except ModuleNotFoundError as exc:
             raise ConfigError("mqtt.url: the package paho-mqtt is missing; pip install 'everyframe[mqtt]'") from exc
-        yield MqttSink(config.mqtt)
+        yield MqttSink(config.mqtt, zones=None if config.zones is None else load_zones(config.zones))
     if config.webhook.url is not None:
         from stages.publish.webhook import WebhookSink
 
@@ -333,6 +337,11 @@ def _spool_directory(config: PipelineConfig) -> Path:
     state = Path(config.supervisor.state_directory or default_directory())
     name = config.supervisor.name or next((source.source_id for source in config.source_configs), "run")
     return state / "spool" / name
+
+
+def build_zones(config: PipelineConfig) -> ZoneWatch | None:
+    """What tells of lines and zones in this run; None where no file of them is given. Raises `ConfigError`."""
+    return None if config.zones is None else watch_zones(load_zones(config.zones))
 
 
 def watch_zones(zones: ZonesConfig) -> ZoneWatch:

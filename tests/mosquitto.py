@@ -111,6 +111,9 @@ class MqttReader:
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(payload) for topic, payload in list(self.messages) if topic.endswith("/events")]
 
+    def payloads(self, topic: str) -> list[bytes]:
+        return [payload for at, payload in list(self.messages) if at == topic]
+
     def availability(self) -> list[bytes]:
         return [payload for topic, payload in list(self.messages) if topic.endswith("/available")]
 

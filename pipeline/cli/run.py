@@ -73,6 +73,10 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         type=export,
         help="write JSON lines as savant, deepstream, roboflow or frigate would, any number of times",
     )
+    group.add_argument(
+        "--zones", metavar="FILE", help="tell of lines crossed and zones entered and left: a YAML file, as of 'summary'"
+    )
+    group.add_argument("--events", metavar="FILE", help="write these events as JSON lines, beside publishing them")
     group.add_argument("--publish", metavar="ADDRESS", help="ZeroMQ address, or none (default: tcp://127.0.0.1:5560)")
     group.add_argument(
         "--redis",
@@ -185,6 +189,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "sources": {"realtime": arguments.realtime or None, "transport": arguments.transport},
         "files_root": arguments.files_root,
+        "zones": arguments.zones,
         "engine": arguments.engine,
         "device": arguments.device,
         "decode": arguments.decode,
@@ -207,6 +212,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
             "directory": arguments.output,
             "annotate": arguments.annotate,
             "export": dict(arguments.export or ()),
+            "events": arguments.events,
         },
         "api": {"bind": arguments.api},
     }

@@ -62,6 +62,8 @@ def _files(config: PipelineConfig) -> Iterator[tuple[str, Path]]:
     if output.directory is not None:
         for name in ("results.jsonl", "timings.jsonl"):
             yield "output.directory", Path(output.directory, name)
+    if output.events is not None:
+        yield "output.events", Path(output.events)
     for name, file in output.export.files.items():
         yield f"output.export.{name}", Path(file)
 

@@ -29,6 +29,7 @@ from pipeline.config.redis import RedisConfig, check_redis
 from pipeline.config.settings import Settings
 from pipeline.config.sources import SourceConfig, check_source, named_sources
 from pipeline.config.yaml_file import read_yaml
+from pipeline.config.zones import load_zones
 from pipeline.errors import ConfigError
 
 FRAMES_OF_FILES = 4  # a batch: measured, it saves 5 % of the processor time of one; more saves little else
@@ -93,6 +94,10 @@ class OutputConfig(Settings, frozen=True, kw_only=True):
         str | None, Meta(description="MP4 to draw results into; with several sources the name gets -<source>.")
     ] = None
     export: ExportConfig = msgspec.field(default_factory=ExportConfig)
+    events: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="File of JSON lines: what happens at lines and in zones. Null: none."),
+    ] = None
 
 
 class ApiConfig(Settings, frozen=True, kw_only=True):
@@ -179,6 +184,10 @@ class PipelineConfig(Settings, frozen=True, kw_only=True):
     ] = False
     suppress: SuppressConfig = msgspec.field(default_factory=SuppressConfig)
     tracker: TrackerConfig = msgspec.field(default_factory=TrackerConfig)
+    zones: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="YAML file of lines and zones, whose events are published; see stages/zones/README.md."),
+    ] = None
     batch: BatchConfig = msgspec.field(default_factory=BatchConfig)
     publish: PublishConfig = msgspec.field(default_factory=PublishConfig)
     redis: RedisConfig = msgspec.field(default_factory=RedisConfig)
@@ -328,10 +337,20 @@ def check(config: PipelineConfig) -> PipelineConfig:
     check_keys(resolved.publish)
     check_redis(resolved.redis)
     check_events(resolved.mqtt, resolved.webhook)
+    _check_zones(resolved)
     tracker = resolved.tracker
     if tracker.low_score > tracker.high_score:
         raise ConfigError(f"tracker.low_score: {tracker.low_score} is above tracker.high_score {tracker.high_score}")
     return resolved
+
+
+def _check_zones(config: PipelineConfig) -> None:
+    if config.zones is not None:
+        load_zones(config.zones)
+    elif config.output.events is not None:
+        raise ConfigError(
+            f"output.events: {config.output.events} needs lines and zones to tell of; name a zones file too"
+        )
 
 
 def check_keys(publish: PublishConfig) -> None:

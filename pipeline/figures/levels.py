@@ -10,7 +10,7 @@ import numpy as np
 from numpy import typing as npt
 
 NOMINAL_STEP_NS: Final = 40_000_000  # how long a frame stands for where there is no other to tell by
-LONGEST_STEP_NS: Final = 10_000_000_000  # between two frames; beyond, what was there in between is not known
+LONGEST_STEP_NS: Final = 60_000_000_000  # between two frames; beyond, what was there in between is not known
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pipeline.config import PipelineConfig, PublishConfig, SourceConfig
-from pipeline.messages import Frame, Gap, SourceStatus
+from pipeline.messages import Frame, Gap, Item, SourceStatus, ZoneEvent
 from pipeline.stage import Access, PacketReader, Reader, Sink
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class ResultPublisher(Protocol):
     def publish_picture(self, frame: Frame) -> None:
         """Send the picture of a frame. Raises `SinkError`."""
 
+    def publish_event(self, event: ZoneEvent) -> None:
+        """Send an event at a line or in a zone."""
+
     def publish_status(self, status: SourceStatus) -> None:
         """Send a status."""
 
@@ -59,6 +62,19 @@ class ResultPublisher(Protocol):
 
     def close(self) -> None:
         """Give what was sent a moment to leave."""
+
+
+class Watch(Protocol):
+    """Tells what tracks do at lines and zones: `stages.zones.ZoneWatch`."""
+
+    def take(self, item: Item) -> list[ZoneEvent]:
+        """The events that an item brings."""
+
+    def end_all(self) -> list[ZoneEvent]:
+        """The end of every visit there is."""
+
+    def complaints(self) -> list[str]:
+        """What people should be told since the last call; seldom anything."""
 
 
 class Builder(Protocol):
@@ -78,6 +94,9 @@ class Builder(Protocol):
 
     def build_sinks(self, config: PipelineConfig) -> list[Sink]:
         """The files a run writes. Raises `SinkError`."""
+
+    def build_zones(self, config: PipelineConfig) -> Watch | None:
+        """What tells of lines and zones; asked for where there is a file of them. Raises `ConfigError`."""
 
     def build_publisher(self, config: PublishConfig) -> ResultPublisher | None:
         """The publishing socket; None where nothing is to be published. Raises `ConfigError`, `SinkError`."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from pipeline.errors import SinkError
 from pipeline.links.link import Link
-from pipeline.messages import Frame, FrameResult, Gap, SourceStatus, Surface
+from pipeline.messages import Frame, FrameResult, Gap, SourceStatus, Surface, ZoneEvent
 from pipeline.stage import CodedSink, DeferredSink, Place, Sink
-from pipeline.wire import decode_result
-from pipeline.workers.builder import ResultPublisher
+from pipeline.wire import decode_result, select_kind
+from pipeline.workers.builder import ResultPublisher, Watch
 from pipeline.workers.deferred import DeferredAccount, counts_of
 from pipeline.workers.messages import Declared, Delivered, Finished, Over, SinkCounts, encode
 
@@ -98,8 +98,11 @@ class Outputs:
         sinks: Sequence[Sink],
         delivery: Delivery | None,
         complain: Callable[[str, SinkError], None],
+        zones: Watch | None = None,
     ) -> None:
+        """`zones` tells of lines and zones, for subscribers; without it nothing of the kind is looked at."""
         self._publisher, self._delivery, self._complain = publisher, delivery, complain
+        self._zones = zones if publisher is not None else None
         self._sinks = [SinkAccount(sink, complain) for sink in sinks if not isinstance(sink, CodedSink)]
         self._deferred = [DeferredAccount(sink) for sink in sinks if isinstance(sink, CodedSink)]
         self._in_their_own_time = [sink for sink in sinks if isinstance(sink, DeferredSink)]
@@ -138,6 +141,9 @@ class Outputs:
         if self._publisher is not None:
             number = self._publisher.publish_result(source_id, payload, gap_before=gap_before)
             place = Place(self._publisher.session, number)
+            if self._zones is not None:
+                tracks = decode_result(select_kind(payload, "tracks"), gap_before=gap_before)
+                self._happened(self._zones.take(tracks))
         for deferred in self._deferred:
             deferred.result(source_id, epoch, seq, payload, gap_before=gap_before, place=place)
 
@@ -174,6 +180,8 @@ class Outputs:
 
     def status(self, status: SourceStatus) -> None:
         """Tell how a source does."""
+        if self._zones is not None:
+            self._happened(self._zones.take(status))
         if self._publisher is not None:
             self._publisher.publish_status(status)
         for account in self._sinks:
@@ -185,6 +193,8 @@ class Outputs:
         """What the socket, and sinks that deliver in their own time, have to tell people, and about what."""
         if self._publisher is not None:
             yield from (("publish", SinkError(text)) for text in self._publisher.complaints())
+        if self._zones is not None:
+            yield from (("zones", SinkError(text)) for text in self._zones.complaints())
         for sink in self._in_their_own_time:
             yield from ((sink.name, error) for error in sink.complaints())
 
@@ -211,8 +221,15 @@ class Outputs:
             deferred.sink.close()
         if self._delivery is not None:
             self._delivery.close(flush_seconds)
+        if self._zones is not None:
+            self._happened(self._zones.end_all())
         if self._publisher is not None:
             self._publisher.close()
+
+    def _happened(self, events: Iterable[ZoneEvent]) -> None:
+        if self._publisher is not None:
+            for event in events:
+                self._publisher.publish_event(event)
 
 
 def with_latency(result: FrameResult, latency_ms: float) -> FrameResult:

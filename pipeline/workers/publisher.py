@@ -80,6 +80,7 @@ class PublisherWorker:
             sinks=builder.build_sinks(spec.config),
             delivery=self._delivery,
             complain=self._complain,
+            zones=builder.build_zones(spec.config) if spec.config.zones is not None else None,
         )
         self._inlet = ReceivingEnd(self._context, spec.inlet, capacity=LINK_MESSAGES)
         self._poller = self._poller_of(self._inlet.waitable, zmq.POLLIN)

@@ -1,8 +1,9 @@
 """Tracks' events to an MQTT broker, in Frigate's shape.
 
 ``<prefix>/events`` gets every event at least once (QoS 1); ``<prefix>/available`` says ``online`` or ``offline``,
-retained, the latter also when we die. The broker may come and go: what happens meanwhile waits in memory, up to
-`queue_messages`; what comes then is lost, counted and complained of. Nothing here holds up who publishes.
+retained, the latter also when we die. With a zones file, ``<prefix>/zones`` gets what happens at lines and in zones,
+likewise, in the shape that `pipeline.wire` gives it. The broker may come and go: what happens meanwhile waits in
+memory, up to `queue_messages`; what comes then is lost, counted and complained of. Nothing here holds up who publishes.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from pipeline.config import MqttConfig, expand, redact
+from pipeline.config.zones import ZonesConfig
 from pipeline.errors import ConfigError, SinkError
-from pipeline.messages import Item, Surface
+from pipeline.messages import Item, Surface, ZoneEvent
 from pipeline.stage import Progress
+from pipeline.wire import encode_event
 from stages.publish.deliveries import Deliveries
 from stages.publish.events import TrackEvent, TrackEvents
 from stages.publish.formats.frigate import to_frigate
+from stages.zones import ZoneWatch
 
 if TYPE_CHECKING:
     from paho.mqtt.properties import Properties
@@ -46,13 +50,16 @@ class MqttSink:
     name: Literal["mqtt"] = "mqtt"
     needs_surface: Literal[False] = False
 
-    def __init__(self, config: MqttConfig, *, flush_seconds: float = FLUSH_SECONDS) -> None:
+    def __init__(
+        self, config: MqttConfig, *, zones: ZonesConfig | None = None, flush_seconds: float = FLUSH_SECONDS
+    ) -> None:
         """Start connecting. Raises `AddressError` for a variable that is not set, `ConfigError` for certificates."""
         assert config.url is not None
         self._url = expand(config.url)
         self._topic, self._available = f"{config.prefix}/events", f"{config.prefix}/available"
         self._queue_messages, self._flush_seconds = config.queue_messages, flush_seconds
         self._events = TrackEvents()
+        self._zones, self._zones_topic = None if zones is None else ZoneWatch(zones), f"{config.prefix}/zones"
         self._deliveries = Deliveries(redact(config.url))
         # Not one lock for sending and for hearing of it: the client calls back with a lock held that sending takes.
         self._changed = threading.Condition()
@@ -69,6 +76,8 @@ class MqttSink:
         if self._closed:
             raise SinkError("mqtt: it is closed")
         self._send(self._events.take(item))
+        if self._zones is not None:
+            self._send_zones(self._zones.take(item))
 
     def progress(self) -> Progress:
         """Events by source, not results."""
@@ -86,6 +95,8 @@ class MqttSink:
             return
         self._closed = True
         self._send(self._events.end_all())
+        if self._zones is not None:
+            self._send_zones(self._zones.end_all())
         self._publish(self._available, b"offline", None, retain=True)
         if self._connected:
             with self._changed:
@@ -118,6 +129,10 @@ class MqttSink:
     def _send(self, events: Iterable[TrackEvent]) -> None:
         for event in events:
             self._publish(self._topic, msgspec.json.encode(to_frigate(event)), event.after.source_id)
+
+    def _send_zones(self, events: Iterable[ZoneEvent]) -> None:
+        for event in events:
+            self._publish(self._zones_topic, encode_event(event), event.source_id)
 
     def _publish(self, topic: str, payload: bytes, source_id: str | None, *, retain: bool = False) -> None:
         with self._changed:

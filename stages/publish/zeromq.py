@@ -19,7 +19,7 @@ import zmq
 
 from pipeline.config import FrameConfig
 from pipeline.errors import InUse, SinkError
-from pipeline.messages import Frame, FrameResult, Gap, SourceStatus, Surface
+from pipeline.messages import Frame, FrameResult, Gap, SourceStatus, Surface, ZoneEvent
 from pipeline.wire import (
     EVERY_SOURCE,
     MASK_FORMS,
@@ -29,6 +29,7 @@ from pipeline.wire import (
     MaskForm,
     ResultKind,
     decode_result,
+    encode_event,
     encode_gap,
     encode_header,
     encode_picture,
@@ -179,6 +180,14 @@ class ZeroMQPublisher:
             payload = encode_picture(self._pictures.make(frame))
             self._coded += 1
             self._send(topic, "frame", self._header("frame", "frame", self._next_number(topic), 0), payload)
+
+    def publish_event(self, event: ZoneEvent) -> None:
+        """Send an event at a line or in a zone, numbered within its own topic, whether or not somebody gets it."""
+        topic = topic_of(event.source_id, "events")
+        number = self._next_number(topic)
+        if "events" in self._subscriptions.wanted(event.source_id):
+            self._coded += 1
+            self._send(topic, "events", self._header("event", "events", number, 0), encode_event(event))
 
     def publish_status(self, status: SourceStatus) -> None:
         """Send a status, and keep it for those who subscribe later."""

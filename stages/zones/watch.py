@@ -23,7 +23,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.config.zones import ZonesConfig
+from pipeline.config.zones import ZonesConfig, check_classes
+from pipeline.errors import ConfigError
 from pipeline.messages import FrameResult, Item, LeftReason, SourceStatus, TrackState, ZoneEvent
 from stages.zones.followed import INSIDE, OUTSIDE, VISITING, Followed
 from stages.zones.layout import Layout, watched
@@ -55,6 +56,14 @@ class ZoneWatch:
     def __init__(self, config: ZonesConfig) -> None:
         self._config = config
         self._sources: dict[str, _Source] = {}
+        self._unknown: dict[str, None] = {}  # complaints, in order; those told of are kept, to be told once
+        self._told = 0
+
+    def complaints(self) -> list[str]:
+        """What people should be told since this was last asked: of classes that no model has."""
+        new = list(self._unknown)[self._told :]
+        self._told += len(new)
+        return new
 
     def take(self, item: Item) -> list[ZoneEvent]:
         """The events that an item brings."""
@@ -89,7 +98,7 @@ class ZoneWatch:
             return
         before = source.occupancy.copy()
         if result.classes.names != source.class_names:
-            _learn(source, result.classes.names)
+            self._learn(source, result)
         yield from _dismiss(result.source_id, source, result)
         yield from _step(result.source_id, source, self._config, result)
         yield from _occupancy(result.source_id, source, before)
@@ -98,6 +107,15 @@ class ZoneWatch:
         layout = Layout.of(self._config, result.source_id, result.width, result.height)
         nobody = Followed.new(np.zeros(0, dtype=np.int64), len(layout.lines), len(layout.zones))
         return _Source(result.epoch, layout, nobody, np.zeros(len(layout.zones), dtype=np.int64))
+
+    def _learn(self, source: _Source, result: FrameResult) -> None:
+        source.class_names = names = result.classes.names
+        source.line_classes = watched(source.layout.lines, names)
+        source.zone_classes = watched(source.layout.zones, names)
+        try:
+            check_classes(self._config, result.source_id, result.classes.things, origin="zones")
+        except ConfigError as exc:
+            self._unknown[str(exc)] = None
 
     def _over(self, status: SourceStatus) -> Iterator[ZoneEvent]:
         if status.source_id in self._sources:
@@ -117,12 +135,6 @@ class ZoneWatch:
 def _is_over(status: SourceStatus) -> bool:
     """Whether no more comes of the source's session: what it is doing is told before its last results are."""
     return status.state not in SESSION_GOES_ON and status.in_flight == 0
-
-
-def _learn(source: _Source, class_names: tuple[str, ...]) -> None:
-    source.class_names = class_names
-    source.line_classes = watched(source.layout.lines, class_names)
-    source.zone_classes = watched(source.layout.zones, class_names)
 
 
 def _dismiss(source_id: str, source: _Source, result: FrameResult) -> Iterator[ZoneEvent]:

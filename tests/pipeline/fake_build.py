@@ -21,7 +21,7 @@ from pipeline.errors import DeviceLost, ModelError, SourceNotFound, SourceUnauth
 from pipeline.graph import Graph
 from pipeline.messages import Batch, Classes, Detections, Frame, ModelInfo, Surface
 from pipeline.stage import Access, Field, Sink, StreamInfo
-from pipeline.workers.builder import ResultPublisher
+from pipeline.workers.builder import ResultPublisher, Watch
 
 
 def settings_of(address: str) -> dict[str, float]:
@@ -151,5 +151,11 @@ def build_sinks(config: PipelineConfig) -> list[Sink]:
 
 def build_publisher(config: PublishConfig) -> ResultPublisher | None:
     from pipeline.build import build_publisher as real
+
+    return real(config)
+
+
+def build_zones(config: PipelineConfig) -> Watch | None:
+    from pipeline.build import build_zones as real
 
     return real(config)
