@@ -37,6 +37,7 @@ class MotExport:
 
     def add(self, entry: Entry) -> None:
         """A line a confirmed track that is seen, or predicted where the network did not look. Raises `SinkError`."""
+        self._name = entry.item.source_id
         self._frames = entry.number + getattr(entry.item, "count", 1)
         result = entry.result
         if result is None:

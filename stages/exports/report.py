@@ -43,7 +43,7 @@ class ReportExport:
         counts = self._counts()
         facts = Facts(
             file=_shown(self._job),
-            name=self._job.source.source_id,
+            name=self._tally.source_id or self._job.source.source_id,
             undecoded=counts.get("undecoded"),
             damaged=counts.get("damaged"),
         )

@@ -86,10 +86,9 @@ def _class_name(tally: Tally, label: int) -> str:
 def _header(facts: Facts, tally: Tally) -> str:
     first = tally.first
     sizes = ", ".join(f"{width} × {height}" for width, height in tally.sizes)
-    rate = tally.rate
     rows = {
         "Source": facts.name,
-        "Duration": f"{clock(_whole_seconds(tally), fine=True)}" + (f" at {rate:.4g} frames/s" if rate else ""),
+        "Duration": "" if first is None else _duration(tally),
         "Began": _began(tally),
         "Picture": sizes,
         "Frames": _number(tally.frames),
@@ -100,9 +99,11 @@ def _header(facts: Facts, tally: Tally) -> str:
     return f"<header>\n<p>Video report</p>\n<h1>{escape(facts.file)}</h1>\n<dl>{told}</dl>\n</header>"
 
 
-def _whole_seconds(tally: Tally) -> float:
+def _duration(tally: Tally) -> str:
     """With the last frame's own time, as players have it."""
-    return tally.duration_ns / 1e9 + (1 / tally.rate if tally.rate else 0)
+    rate = tally.rate
+    text = clock(tally.duration_ns / 1e9 + (1 / rate if rate else 0), fine=True)
+    return f"{text} at {rate:.4g} frames/s" if rate else text
 
 
 def _began(tally: Tally) -> str:

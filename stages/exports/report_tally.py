@@ -152,6 +152,7 @@ class Tally:
     """Everything."""
 
     def __init__(self) -> None:
+        self.source_id = ""
         self.frames = self.results = self.analysed = self.masked = 0
         self.first: FrameResult | None = None
         self.last_ns = self.paused_ns = self.breaks = 0
@@ -172,6 +173,7 @@ class Tally:
     def add(self, entry: Entry) -> None:
         """Take in a result or a gap."""
         item = entry.item
+        self.source_id = item.source_id
         if isinstance(item, Gap):
             self._add_gap(item, entry.number)
         else:

@@ -36,7 +36,7 @@ def export_recording(
         results: `results.jsonl` of the recording.
         folder: where the files go; `done.json` there, if it is, tells what could not be decoded.
         video: the recording itself, or its segments in order; read only where pictures are needed.
-        source: the settings it was analysed with; its address is not used.
+        source: the settings it was analysed with; its address is not used, and its name where there is no result.
         tell: given how many lines of `results` are done, and how many there are.
         stopping: asked all the time; True has it end soon, and nothing appear that is not there yet.
 

@@ -108,6 +108,8 @@ def test_nothing_found_is_an_empty_list(small: Recording, tmp_path: Path) -> Non
 def test_a_name_stays_on_its_line(small: Recording, tmp_path: Path) -> None:
     odd = Classes(("a\nb,\u2028c", "car"), ("road",))
     items = tuple(replace(result, classes=odd) for result in results_in(small.items))
-    folder = replace(small, items=items, name="50% [x]").into(tmp_path, "mot")
+    folder = replace(small, items=items).into(tmp_path, "mot")
     assert (folder / "mot" / "gt" / "labels.txt").read_text().splitlines() == ["a b, c", "car", "road"]
+    assert about(folder)["name"] == "clip"  # that of the results
+    folder = Recording(small.video, (), name="50%\n[x]").into(tmp_path / "none", "mot")
     assert about(folder)["name"] == "50% [x]"

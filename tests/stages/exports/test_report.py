@@ -170,11 +170,15 @@ def test_every_name_is_text_alone(small: Recording, tmp_path: Path) -> None:
         replace(result, classes=Classes((ODD, "car"), ("road",)), model=ModelInfo(ODD, ODD))
         for result in results_in(small.items)
     )
-    folder = Recording(video, items, name=ODD).into(tmp_path, "report", "coco", "mot", "parquet")
+    folder = Recording(video, items).into(tmp_path, "report", "coco", "mot", "parquet")
     told = page(folder)
     assert "script" not in told.tags
     assert told.text.count(ODD.replace("  ", " ")) >= 4
     assert video.name in told.text
+    assert "Source clip Duration" in told.text
+    assert (
+        "Source <b>& Frames 0 Nothing" in page(Recording(video, (), name="<b>&").into(tmp_path / "none", "report")).text
+    )
     assert unescape(next(value for name, value in told.attributes if name == "alt" and "alert" in value))
 
 
