@@ -18,9 +18,12 @@ import numpy as np
 import pytest
 
 from pipeline.batching import Cadence
-from pipeline.config import SourceConfig
+from pipeline.config import SourceConfig, check, parse
 from pipeline.footage import cutting
+from pipeline.footage.crew import Crew, Heard
 from pipeline.footage.cutting import Selection, cut
+from pipeline.footage.worker import Analyse, Finished
+from pipeline.messages import Piece
 from stages.decode.piece_reader import PieceReader
 from stages.decode.source import open_source
 from stages.decode.survey import survey
@@ -227,3 +230,36 @@ def test_no_picture_is_missing_after_a_hole(tmp_path: Path, monkeypatch: pytest.
         found += [picture.pts for picture in piece.pictures() if picture.pts is not None]
         piece.close()
     assert sorted(found) == wanted
+
+
+def test_keyframes_come_in_order_where_pictures_are_refreshed_bit_by_bit(tmp_path: Path) -> None:
+    path = clip(tmp_path / "a.mp4", 120, **{"x264-params": "intra-refresh=1:keyint=20"})
+    looked_at(tmp_path / "all", str(path))
+    looked_at(tmp_path / "keys", str(path), "--keyframes")
+    times = {one["pts"]: one["capture_time_ns"] for one in lines(tmp_path / "all", "a")}
+    found = lines(tmp_path / "keys", "a")
+    assert [(one["pts"], one["discontinuity"]) for one in found] == [(one["pts"], False) for one in by_time(found)]
+    assert [one["capture_time_ns"] for one in found] == [times[one["pts"]] for one in found]
+    looked_at(tmp_path / "some", str(path), "--keyframes", "--from", "1", "--to", "2.5")
+    (some,) = report(tmp_path / "some")
+    assert some["counts"]["undecoded"] == 0
+
+
+def by_time(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(found, key=lambda one: int(one["pts"]))
+
+
+def test_an_order_for_an_idle_worker_that_has_died_is_done_by_another(tmp_path: Path) -> None:
+    path = str(clip(tmp_path / "a.mp4", 20))
+    config = parse({"sources": [{"url": path, "source_id": "a"}], "detector": {"model": "none"}, "engine": "inline"})
+    order = Analyse(path, "", Piece(), Selection(), False, str(tmp_path / "a.piece"))
+    with Crew(check(config), 1) as crew:
+        for _ in range(2):
+            crew.give(order)
+            heard: list[Heard] = []
+            while crew.busy:
+                heard += crew.listen()
+            assert isinstance(heard[-1].report, Finished)
+            for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+                if b"pipeline.footage.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    os.kill(int(child), signal.SIGKILL)
