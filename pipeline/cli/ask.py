@@ -44,7 +44,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from",
         dest="begin",
         metavar="WHEN",
-        help="leave out what was before: 2026-11-26T10:30 (UTC), or 90s from where each recording begins",
+        help="leave out what was before: 2026-11-26T10:30 (UTC), or 1:30 or 90s from where each recording begins",
     )
     what.add_argument("--to", dest="end", metavar="WHEN", help="leave out what was then and later, likewise")
     how = parser.add_argument_group("how it is told")

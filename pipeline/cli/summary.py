@@ -23,7 +23,7 @@ def print_summary(statistics: RunStatistics, *, output: OutputConfig) -> None:
     console.print(summary_table(statistics))
     total = f"{statistics.resulted} results in {statistics.elapsed_seconds:.1f} s"
     console.print(f"{total}, {statistics.frames_per_second:.1f} frames/s", style="bold")
-    for place in (output.directory, output.annotate, *output.export.files.values()):
+    for place in (output.directory, output.annotate, output.events, *output.export.files.values()):
         if place is not None:
             console.print(Text(f"written: {place}"), soft_wrap=True)
 

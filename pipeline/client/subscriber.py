@@ -62,9 +62,9 @@ class Subscriber:
             address: ``tcp://HOST:PORT`` or ``ipc://PATH``; or ``redis://HOST/0``, ``rediss://``, ``unix://``, in which
                 ``${NAME}`` is taken from the environment; ``rediss://HOST/0?ssl_ca_certs=/PATH/ca.pem`` names an
                 authority of one's own.
-            topics: ``SOURCE/KIND``, kind one of boxes, tracks, masks, all, status, frame, or masks in another form:
-                masks.half, masks.quarter, masks.crops, masks.polygons, masks.coco. ``SOURCE`` alone means its `all`,
-                ``SOURCE/`` those five kinds of it; ``*`` in place of a source means every source, found by its status.
+            topics: ``SOURCE/KIND``, kind one of boxes, tracks, masks, all, status; frame, events, or masks in another
+                form: masks.half, masks.quarter, masks.crops, masks.polygons, masks.coco. ``SOURCE`` alone means its
+                `all`, ``SOURCE/`` the first five kinds of it; ``*`` in place of a source means every source, found by its status.
             timeout_seconds: without a message for so long, iterating ends. None: never.
             high_water_mark: messages kept here while nobody iterates; what comes beyond is missed, and counted.
             labels: names of classes; of each result only what belongs to them stays. None: everything.

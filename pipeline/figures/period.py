@@ -12,6 +12,7 @@ UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 ROUND_SECONDS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 MOST_PIECES: Final = 60  # where nobody said how long they are to be
 LEAST_NS: Final = 1_000_000
+_CLOCK: Final = re.compile(r"\d{1,5}(\.\d+)?|\d{1,5}(:[0-5]\d){1,2}(\.\d+)?")
 _PARTS: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
@@ -50,18 +51,21 @@ def chosen_every(seconds: float) -> int:
 
 
 def moment_of(text: str, *, option: str) -> Moment:
-    """``2026-11-26T10:30`` (UTC where no zone is named), or ``90s`` from where each recording begins.
+    """``2026-11-26T10:30`` (UTC where no zone is named), or from where each recording begins: ``1:30``, ``90s``.
 
     Raises `UsageError`.
     """
+    if _CLOCK.fullmatch(text):
+        seconds = sum(float(part) * 60.0**place for place, part in enumerate(reversed(text.split(":"))))
+        return Moment(round(seconds * 1e9), True, text)
     if _PARTS.match(text):
         return Moment(duration_ns(text, option=option), True, text)
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"{option}: {text!r} is no time; 2026-11-26T10:30 or 2026-11-26T10:30:00+01:00 would be, or 90s, 1h30m "
-            "from where each recording begins"
+            f"{option}: {text!r} is no time; 2026-11-26T10:30 or 2026-11-26T10:30:00+01:00 would be, or 1:30, 90s, "
+            "1h30m from where each recording begins"
         ) from None
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)

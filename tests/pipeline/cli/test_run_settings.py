@@ -91,6 +91,7 @@ def test_a_value_out_of_range_is_refused_with_its_path():
 
 
 def test_all_flags_reach_the_settings(tmp_path):
+    (tmp_path / "z.yaml").write_text("{coordinates: fractions, lines: [{name: a, points: [[0, 0], [1, 1]]}]}")
     done = everyframe(
         *("run", "door=rtsp://h/a", "--detector", "d.onnx", "--segmenter", "s.onnx", "--score", "0.4"),
         *(
@@ -105,6 +106,7 @@ def test_all_flags_reach_the_settings(tmp_path):
             "--realtime",
         ),
         *("--export", "savant=s.jsonl", "--export", "frigate=f.jsonl"),
+        *("--zones", "z.yaml", "--events", "e.jsonl"),
         *("--transport", "udp", "--engine", "inline", "--backend", "onnxruntime", "--precision", "f32"),
         "--print-config",
         cwd=tmp_path,
@@ -125,7 +127,8 @@ def test_all_flags_reach_the_settings(tmp_path):
     assert values["engine"] == "inline"
     assert values["publish"]["bind"] == "ipc://@x"
     export = {"savant": "s.jsonl", "deepstream": None, "roboflow": None, "frigate": "f.jsonl"}
-    assert values["output"] == {"directory": "out", "annotate": "out.mp4", "export": export}
+    assert values["output"] == {"directory": "out", "annotate": "out.mp4", "export": export, "events": "e.jsonl"}
+    assert values["zones"] == "z.yaml"
 
 
 def test_what_print_config_prints_is_a_configuration(tmp_path):

@@ -194,8 +194,11 @@ def test_times_are_read() -> None:
     assert moment_of("1970-01-01T00:01", option="--from").of(0) == 60 * SECOND
     assert moment_of("1970-01-01T01:01+01:00", option="--from").of(5) == 60 * SECOND
     assert moment_of("1m", option="--from").of(START_NS) == START_NS + 60 * SECOND
-    with pytest.raises(UsageError, match="--to: 'noon' is no time"):
-        moment_of("noon", option="--to")
+    for text, seconds in (("90", 90), ("1:30", 90), ("0:01:30.5", 90.5), ("1h30m", 5400)):
+        assert moment_of(text, option="--from").of(START_NS) == START_NS + round(seconds * SECOND)
+    for text in ("noon", "1:75", "2026-13-01"):
+        with pytest.raises(UsageError, match=f"--to: '{text}' is no time"):
+            moment_of(text, option="--to")
 
 
 def test_a_round_length_is_chosen() -> None:

@@ -112,7 +112,7 @@ def test_polygons_are_rings_in_the_rows_of_their_segments() -> None:
 def test_the_type_decides_how_an_object_is_read() -> None:
     assert same(item_from_json(item_to_json(empty_result())), empty_result())
     for other in (None, [], {}, {"type": "sound"}, {"type": ["result"]}):
-        with pytest.raises(WireError, match="type is result, gap, status or frame"):
+        with pytest.raises(WireError, match="type is result, gap, status, frame or event"):
             item_from_json(other)
 
 
