@@ -284,6 +284,7 @@ def _converted(values: Any, record: type[Read]) -> Read:
         schema = values.get("schema") if isinstance(values, dict) else None
         if isinstance(schema, str):
             check_version(schema)
-        raise WireError(f"not a {record.__struct_config__.tag}: {exc}") from exc
+        tag = str(record.__struct_config__.tag)
+        raise WireError(f"not {'an' if tag.startswith('e') else 'a'} {tag}: {exc}") from exc
     check_version(converted.schema)
     return converted

@@ -72,14 +72,14 @@ def test_what_a_later_version_adds_is_passed_over() -> None:
         (b"", "not an event"),
         (b"\xff\xfe", "not an event"),
         (b"[" * 100_000, "not an event"),
-        (b"[]", "not a event"),
+        (b"[]", "not an event"),
         (changed(schema="2.0"), "schema version '2.0'"),
         (changed(zone=None), "neither line nor zone is named"),
         (changed(zone="x" * 65), "zone"),
         (changed(source_id="a/b"), "source_id"),
         (changed(box=[1, 2, 3]), "box"),
         (changed(seq=-1), "seq"),
-        (changed(type="result"), "not a event"),
+        (changed(type="result"), "not an event"),
     ],
 )
 def test_what_is_no_event_is_refused(data: bytes, says: str) -> None:
