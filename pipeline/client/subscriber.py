@@ -64,8 +64,8 @@ class Subscriber:
                 authority of one's own.
             topics: ``SOURCE/KIND``, kind one of boxes, tracks, masks, all, status; frame, events, or masks in another
                 form: masks.half, masks.quarter, masks.crops, masks.polygons, masks.coco. ``SOURCE`` alone means its
-                `all`, ``SOURCE/`` the first five kinds of it; ``*`` in place of a source means every source, found by its
-                status.
+                `all`, ``SOURCE/`` the first five kinds of it; ``*`` in place of a source means every source, found by
+                its status.
             timeout_seconds: without a message for so long, iterating ends. None: never.
             high_water_mark: messages kept here while nobody iterates; what comes beyond is missed, and counted.
             labels: names of classes; of each result only what belongs to them stays. None: everything.
