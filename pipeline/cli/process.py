@@ -103,12 +103,16 @@ def _execute(arguments: argparse.Namespace) -> int:
     from pipeline.cli.run_settings import settings
     from pipeline.config import check
     from pipeline.footage.cutting import Selection
-    from pipeline.footage.listing import find_recordings, footage_of
+    from pipeline.footage.listing import REPORT, find_recordings, footage_of
     from pipeline.footage.shelf import Shelf
     from pipeline.footage.start import with_starts, zone_of
     from pipeline.footage.work import Work, check_plan
 
     recordings = with_starts(find_recordings(arguments.footage), start=arguments.start, zone=zone_of(arguments.zone))
+    if arguments.one_source in ("", REPORT):
+        raise UsageError(
+            f"--one-source: {arguments.one_source!r} cannot name a source; its folder lies beside {REPORT}"
+        )
     footage = footage_of(recordings, one_source=arguments.one_source)
     given = {
         "device": arguments.device,
@@ -122,7 +126,7 @@ def _execute(arguments: argparse.Namespace) -> int:
         "publish": {"bind": "none"},
     }
     name = arguments.one_source or "footage"
-    config = check(settings([f"{name}={recordings[0].path.absolute()}"], arguments.config, given))
+    config = check(settings([f"{name}=footage.mp4"], arguments.config, given))  # a name in place of each
     _check_alone(config)
     check_plan(config, recordings, arguments.output)
     selection = Selection(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import selectors
+import signal
 import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ from pipeline.footage.worker import Analyse, Export, Finished, Looked, Ready, Re
 
 WAIT_SECONDS = 0.2  # for reports, before whoever asked looks at other things
 GIVEN_UP = 3  # deaths while loading in a row: it is not the recording's fault
+TRIES = 2  # of an order: a process may be ended for reasons of its own
+SILENT_SECONDS = 600.0  # that a worker with an order may tell nothing: decoders can hang
 _END_SECONDS = 2.0
 
 
@@ -40,6 +45,7 @@ class Crew:
         self._selector = selectors.DefaultSelector()
         self._members: list[_Member] = []
         self._deaths = 0  # while loading, in a row
+        self._failed: Counter[str] = Counter()  # orders whose workers died, by what they make
         self.notes: tuple[str, ...] = ()
 
     @property
@@ -63,6 +69,8 @@ class Crew:
 
     def listen(self) -> Iterator[Heard]:
         """What was told, after a short wait. Raises the error that no worker can go on after."""
+        for one in self._members:
+            one.end_if_silent()
         for key, _ in self._selector.select(WAIT_SECONDS):
             member: _Member = key.data
             reports, ended = member.reports()
@@ -87,15 +95,22 @@ class Crew:
         """A worker has died: whatever it had in hand is told of, and the next order gets another."""
         self._selector.unregister(member.fileno())
         self._members.remove(member)
-        status = member.end()
-        if not member.is_ready and isinstance(member.order, Analyse):
+        status, order = member.end(), member.order
+        if order is None:
+            return
+        if not member.is_ready and isinstance(order, Analyse):
             self._deaths += 1
             if self._deaths >= GIVEN_UP:
                 raise WorkerError(f"the networks cannot be loaded: a worker ended by {describe_exit(status)}")
-            self.give(member.order)
-        elif member.order is not None:
-            reason = f"{member.order.recording}: the process that worked on it ended by {describe_exit(status)}"
-            yield Heard(member.order, Refused(reason, "WorkerError"))
+            self.give(order)
+            return
+        made = order.target if isinstance(order, Analyse) else order.folder
+        self._failed[made] += 1
+        if self._failed[made] < TRIES:
+            self.give(order)
+            return
+        reason = f"{order.recording}: the process that worked on it ended by {describe_exit(status)}, {TRIES} times"
+        yield Heard(order, Refused(reason, "WorkerError"))
 
     def close(self) -> None:
         """End them, whatever they do; what they have in hand is lost."""
@@ -117,6 +132,7 @@ class _Member:
     def __init__(self, config: PipelineConfig) -> None:
         self.order: Analyse | Export | None = None
         self.is_ready = False
+        self._heard = time.monotonic()
         self._decoder = msgspec.json.Decoder(Report)
         self._rest = b""
         self._process = subprocess.Popen(
@@ -137,24 +153,35 @@ class _Member:
         return self._reports.fileno()
 
     def give(self, order: Analyse | Export) -> None:
-        self.order = order
+        self.order, self._heard = order, time.monotonic()
         self._send(order)
 
     def reports(self) -> tuple[list[Report], bool]:
         """What has come since, and whether nothing more will."""
         data = self._reports.read(1 << 16) or b""
+        self._heard = time.monotonic()
         *lines, self._rest = (self._rest + data).split(b"\n")
         found = [self._decoder.decode(line) for line in lines]
         self.is_ready = self.is_ready or any(isinstance(one, Ready) for one in found)
         return found, not data
 
+    def end_if_silent(self) -> None:
+        """Kill it where it has worked on an order without a word for too long."""
+        if self.order is not None and time.monotonic() - self._heard > SILENT_SECONDS:
+            self._process.kill()
+
     def end(self) -> int:
         self._process.kill()  # does nothing where it has ended
-        status = self._process.wait(_END_SECONDS)
+        try:
+            status = self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:  # stuck in the kernel, which ends it when it can
+            status = -signal.SIGKILL
         self._orders.close()
         self._reports.close()
         return status
 
     def _send(self, order: Start | Analyse | Export) -> None:
         with suppress(BrokenPipeError):  # it has died, which is seen where it is listened to
-            self._orders.write(msgspec.json.encode(order) + b"\n")
+            line = memoryview(msgspec.json.encode(order) + b"\n")
+            while line:
+                line = line[self._orders.write(line) or 0 :]

@@ -48,7 +48,9 @@ def cut(survey: Survey, selection: Selection, *, workers: int) -> list[Cut]:
     begin, end = (_stamp(survey, seconds) for seconds in (selection.begin, selection.end))
     whole = Piece(begin, end)
     if selection.keyframes:
-        keys = np.array([pts for pts, _ in survey.keys if whole.holds(pts)], dtype=np.int64)
+        keys = [pts for pts, _ in survey.keys if whole.holds(pts)]
+        if not keys:
+            return []
         return [_placed(Cut(Piece(begin, end, keys_only=True), len(keys)), survey)]
     pts = survey.pts[[whole.holds(int(one)) for one in survey.pts]] if not whole.is_whole else survey.pts
     if not len(pts):

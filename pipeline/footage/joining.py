@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
 import numpy as np
 
-from pipeline.footage.records import Header, Record, State, read_piece
+from pipeline.footage.records import Header, PieceFile, Record, State, Told
 from pipeline.footage.shelf import Counts
 from pipeline.ledger import SourceLedger
 from pipeline.messages import (
@@ -27,6 +26,7 @@ from pipeline.messages import (
 from pipeline.stage import Numbering, Sink, Stage
 
 TRACKED_TOGETHER = 64  # frames that go through the tracker at once
+NS = 1_000_000_000
 PAUSE_NS = 10_000_000_000  # between segments: more than it is a discontinuity
 
 
@@ -41,13 +41,13 @@ class _Tally:
     declared: int = 0
     lost_rest: bool = False
 
-    def add(self, header: Header, frames: int) -> None:
-        self.frames += frames
-        self.packets += header.packets
-        self.hidden += header.hidden
-        self.damaged += header.damaged
-        self.declared = header.declared
-        self.lost_rest |= header.lost_rest
+    def add(self, told: Told, *, whole: bool) -> None:
+        self.frames += told.frames
+        self.packets += told.packets
+        self.hidden += told.hidden
+        self.damaged += told.damaged
+        self.declared = told.declared if whole else 0
+        self.lost_rest |= told.lost_rest
 
     @property
     def undecoded(self) -> int:
@@ -99,30 +99,30 @@ class Joiner:
         """A recording that could not be read."""
         self._undecoded += 1
 
-    def add(self, path: Path, *, late_ns: int = 0, whole: bool) -> None:
-        """The next piece; the first frame of what is wanted is shown `late_ns` after the recording's first.
+    def add(self, path: Path, *, first_pts: int | None = None, whole: bool) -> None:
+        """The next piece; `first_pts` is of the recording's first picture where only a part of it is wanted.
 
         `whole`: counts are of all of the recording, so that what its container declares and is not there is missed.
         Raises `SinkError`.
         """
-        piece = read_piece(path)
-        header = piece.header if whole else _without_declared(piece.header)
-        self._tally.add(header, len(piece.records))
-        numbering = self._numbering
-        if numbering is None:
-            about = Survey(time_base=header.step, rate=header.frame_rate, start_ns=header.start_ns + late_ns)
-            numbering = self._numbering = self._numbering_of(
-                about, self._source_id, next_epoch=itertools.count(1).__next__
-            )
-        frames = self._frames(piece.records, numbering)
-        while together := list(itertools.islice(frames, TRACKED_TOGETHER)):
-            for item in self._tracked(header, together):
-                for sink in self._sinks:
-                    sink.write(item, None)
+        piece = PieceFile(path)
+        try:
+            frames = self._frames(piece, first_pts)
+            while together := list(itertools.islice(frames, TRACKED_TOGETHER)):
+                for item in self._tracked(piece.header, together):
+                    for sink in self._sinks:
+                        sink.write(item, None)
+        finally:
+            piece.close()
+        assert piece.told is not None
+        self._tally.add(piece.told, whole=whole)
 
-    def _frames(self, records: Sequence[Record], numbering: Numbering) -> Iterator[tuple[Frame, Record]]:
+    def _frames(self, piece: PieceFile, first_pts: int | None) -> Iterator[tuple[Frame, Record]]:
         """Frames as if all segments were one recording: in one epoch, as long as the picture's size is the same."""
-        for record in records:
+        for record in piece.records():
+            if self._numbering is None:
+                self._numbering = self._begun(piece.header, record, first_pts)
+            numbering = self._numbering
             surface = _blank(*record.shown)
             frame = numbering.frame(surface, pts=record.pts, size=record.size, now_ns=0)
             if record.state is State.OUTSIDE:
@@ -143,6 +143,14 @@ class Joiner:
             self._seq += 1
             self._captured += 1
             yield self._last, record
+
+    def _begun(self, header: Header, first: Record, first_pts: int | None) -> Numbering:
+        """What numbers the frames of a recording: its clock counts from the first picture of all of it."""
+        late_ns = 0
+        if first_pts is not None and first.pts is not None:
+            late_ns = int(first.pts * header.step * NS) - int(first_pts * header.step * NS)
+        about = Survey(time_base=header.step, rate=header.frame_rate, start_ns=header.start_ns + late_ns)
+        return self._numbering_of(about, self._source_id, next_epoch=itertools.count(1).__next__)
 
     def _tracked(self, header: Header, together: list[tuple[Frame, Record]]) -> Iterator[FrameResult | Gap]:
         good = [(frame, record) for frame, record in together if record.state is not State.FAILED]
@@ -173,10 +181,6 @@ def _batch_of(good: list[tuple[Frame, Record]]) -> Batch:
         panoptic=maps if any(one is not None for one in maps) else None,
         analysed=None if all(analysed) else analysed,
     )
-
-
-def _without_declared(header: Header) -> Header:
-    return msgspec.structs.replace(header, declared=0)
 
 
 def _blank(width: int, height: int) -> Surface:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import zstandard
 
 from pipeline.errors import SinkError
+from pipeline.footage.files import failed, to_disk
 from pipeline.messages import (
     NO_TRACK,
     Classes,
@@ -26,7 +28,8 @@ from pipeline.messages import (
 )
 from pipeline.wire.idmap import runs_of
 
-MOST_BYTES = 1 << 32  # of a piece's records, uncompressed
+BLOCK_FRAMES = 64
+MOST_BYTES = 1 << 30  # of a block
 LEVEL = 1
 
 
@@ -94,7 +97,6 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
         time_base: numerator and denominator, seconds.
         rate: frames a second, likewise.
         start_ns: when the recording began, since 1970.
-        packets, hidden, lost_rest, declared: see `PieceReader`.
     """
 
     things: tuple[str, ...]
@@ -103,11 +105,6 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
     time_base: tuple[int, int]
     rate: tuple[int, int] | None
     start_ns: int
-    packets: int
-    hidden: int
-    damaged: int
-    lost_rest: bool
-    declared: int
 
     @property
     def classes(self) -> Classes:
@@ -130,11 +127,15 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
         return None if self.rate is None else Fraction(*self.rate)
 
 
-class PieceFile(msgspec.Struct, frozen=True, array_like=True):
-    """The file of a piece."""
+class Told(msgspec.Struct, frozen=True, array_like=True):
+    """What a piece came to; see `PieceReader`."""
 
-    header: Header
-    records: list[Record]
+    frames: int
+    packets: int
+    hidden: int
+    damaged: int
+    lost_rest: bool
+    declared: int
 
 
 def found(detections: Detections, panoptic: PanopticMap | None) -> dict[str, Any]:
@@ -148,21 +149,108 @@ def found(detections: Detections, panoptic: PanopticMap | None) -> dict[str, Any
     }
 
 
-def write_piece(path: Path, header: Header, records: Sequence[Record]) -> None:
-    """The file of a piece, there whole or not at all. Raises `SinkError`."""
-    from pipeline.footage.files import write_whole
+class PieceWriter:
+    """Writes the file of a piece, which is there whole, under its own name, or not at all. Raises `SinkError`.
 
-    data = msgspec.msgpack.encode(PieceFile(header, list(records)))
-    write_whole(path, zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(data))
+    Blocks of MessagePack, each behind its length, in one stream of zstd: the header, records, and after an empty one
+    what it came to; so that neither side ever holds all of a recording.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self._path, self._part = path, path.with_name(f".{path.name}.part")
+        self._held: list[Record] = []
+        self.frames = 0
+        try:
+            self._file = self._part.open("wb")
+        except OSError as exc:
+            raise failed(path, exc) from exc
+        self._stream: Any = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).stream_writer(
+            self._file, closefd=False
+        )
+        self._write(header)
+
+    def add(self, record: Record) -> None:
+        """The next frame."""
+        self._held.append(record)
+        self.frames += 1
+        if len(self._held) >= BLOCK_FRAMES:
+            self._flush()
+
+    def finish(self, told: Told) -> None:
+        """All are there."""
+        self._flush()
+        self._write(None)
+        self._write(told)
+        try:
+            self._stream.close()
+            self._file.close()
+            to_disk(self._part)
+            self._part.rename(self._path)
+        except OSError as exc:
+            raise failed(self._path, exc) from exc
+
+    def abandon(self) -> None:
+        """Throw away what was written; nothing after `finish`."""
+        with suppress(OSError, zstandard.ZstdError):
+            self._stream.close()
+        with suppress(OSError):
+            self._file.close()
+            self._part.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        if self._held:
+            self._write(self._held)
+            self._held = []
+
+    def _write(self, block: Header | list[Record] | Told | None) -> None:
+        data = b"" if block is None else msgspec.msgpack.encode(block)
+        try:
+            self._stream.write(len(data).to_bytes(4, "big") + data)
+        except OSError as exc:
+            raise failed(self._path, exc) from exc
 
 
-def read_piece(path: Path) -> PieceFile:
-    """What was written. Raises `SinkError` where the file cannot be read."""
-    try:
-        data = zstandard.ZstdDecompressor().decompress(path.read_bytes(), max_output_size=MOST_BYTES)
-        return msgspec.msgpack.decode(data, type=PieceFile)
-    except (OSError, zstandard.ZstdError, msgspec.DecodeError) as exc:
-        raise SinkError(f"{path}: cannot be read: {exc}; remove it, and give the command again") from exc
+class PieceFile:
+    """The file of a piece, read block by block. Raises `SinkError` where it cannot be."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.told: Told | None = None  # once all records were read
+        with self._telling():
+            self._file = path.open("rb")
+            self._stream: Any = zstandard.ZstdDecompressor().stream_reader(self._file, closefd=True)
+            self.header = msgspec.msgpack.decode(self._block(), type=Header)
+
+    def records(self) -> Iterator[Record]:
+        """All of them, once."""
+        decoder = msgspec.msgpack.Decoder(list[Record])
+        with self._telling():
+            while data := self._block():
+                yield from decoder.decode(data)
+            self.told = msgspec.msgpack.decode(self._block(), type=Told)
+
+    def close(self) -> None:
+        """Close it. Calling it twice does no harm."""
+        self._stream.close()
+
+    def _block(self) -> bytes:
+        size = int.from_bytes(self._read(4), "big")
+        return self._read(size) if size else b""
+
+    def _read(self, size: int) -> bytes:
+        if size > MOST_BYTES:
+            raise SinkError(f"{self._path}: a block of {size} bytes; at most {MOST_BYTES} are written")
+        data = self._stream.read(size)
+        if len(data) < size:
+            raise SinkError(f"{self._path}: it breaks off; remove it, and give the command again")
+        return data
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, zstandard.ZstdError, msgspec.DecodeError) as exc:
+            raise SinkError(f"{self._path}: cannot be read: {exc}; remove it, and give the command again") from exc
 
 
 def _map_record(panoptic: PanopticMap) -> Map:

@@ -49,12 +49,13 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """The mark of results. `refused`: segments that could not be read, and why."""
+    """The mark of results. `refused`: segments that could not be read, and why; `lacks`: the next run may read them."""
 
     source: str  # as it was given
     origin: Origin
     counts: Counts
     refused: tuple[str, ...] = ()
+    lacks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Shelf:
             mark = msgspec.json.decode((self.folder_of(name) / MARK).read_bytes(), type=Done)
         except (OSError, msgspec.DecodeError):
             return None
-        return mark if mark.origin == origin else None
+        return mark if mark.origin == origin and not mark.lacks else None
 
     def begin(self, name: str, origin: Origin) -> Part:
         """Folders to work in, with the pieces that a run before left, if they are of this origin.
@@ -138,7 +139,7 @@ class Shelf:
             to_disk(self.directory)
         except OSError as exc:
             raise failed(target, exc) from exc
-        for left in (old, self._hidden(name, "part")):
+        for left in (old,) if mark.lacks else (old, self._hidden(name, "part")):
             shutil.rmtree(left, ignore_errors=True)
 
     def leave(self, name: str) -> None:

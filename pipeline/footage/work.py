@@ -10,9 +10,9 @@ from typing import Literal, Protocol
 import msgspec
 
 from pipeline.config import OutputConfig, PipelineConfig, PublishConfig, SourceConfig, check
-from pipeline.errors import ConfigError, SourceError, WorkerError, error_called
+from pipeline.errors import AddressError, ConfigError, SourceError, WorkerError, error_called
 from pipeline.footage.crew import Crew, Heard
-from pipeline.footage.cutting import NS, Cut, Selection, cut
+from pipeline.footage.cutting import Cut, Selection, cut
 from pipeline.footage.digest import settings_digest
 from pipeline.footage.exporting import missing
 from pipeline.footage.joining import Joiner, NumberingOf
@@ -74,11 +74,12 @@ class _Segment:
 
     recording: Recording
     cuts: list[Cut]
-    late_ns: int
+    first_pts: int | None  # of all of it, where a part is wanted
     was_cut: bool
     given: int = 0  # pieces
     joined: int = 0
     reason: str = ""  # it was refused
+    is_crashed: bool = False  # and not by its own fault, perhaps
 
 
 @dataclass(slots=True, eq=False)
@@ -198,6 +199,9 @@ class Work:
             begun = self._begun(footage, screen)
             if begun is not None and (order := self._order_of(begun)) is not None:
                 return order
+            self._join(screen)
+            if self._to_export:
+                return self._next_order(waiting, screen)
         return None
 
     def _begun(self, footage: Footage, screen: Screen) -> _Job | None:
@@ -219,7 +223,7 @@ class Work:
         for number, recording in enumerate(job.footage.segments):
             segment = job.segments[number]
             if segment is None:
-                segment = job.segments[number] = self._looked_over(recording)
+                segment = job.segments[number] = self._looked_over(recording, alone=len(job.segments) == 1)
             while not segment.reason and segment.given < len(segment.cuts):
                 piece, path = segment.cuts[segment.given], job.file_of(number, segment.cuts[segment.given].piece)
                 segment.given += 1
@@ -228,7 +232,7 @@ class Work:
                     job.there.add(path)
                     continue
                 return Analyse(
-                    recording=str(recording.path),
+                    recording=_url(recording),
                     began=recording.began,
                     piece=piece.piece,
                     selection=self._selection,
@@ -238,22 +242,18 @@ class Work:
                 )
         return None
 
-    def _looked_over(self, recording: Recording) -> _Segment:
+    def _looked_over(self, recording: Recording, *, alone: bool) -> _Segment:
         source = msgspec.structs.replace(
-            self._config.source_configs[0], url=str(recording.path), source_id="recording", began=recording.began
+            self._config.source_configs[0], url=_url(recording), source_id="recording", began=recording.began
         )
         try:
             survey = self._parts.survey(source, access=self._access)
-        except SourceError as exc:
-            return _Segment(recording, [], 0, False, reason=str(exc))
+        except (SourceError, AddressError) as exc:
+            return _Segment(recording, [], None, False, reason=str(exc))
         cuts = cut(survey, self._selection, workers=self._workers)
-        late_ns = 0
-        if survey.can_be_cut and self._selection.begin is not None and cuts:
-            shown = [int(one) for one in survey.pts if cuts[0].piece.holds(int(one))]
-            step = survey.time_base * NS
-            late_ns = int(shown[0] * step) - int(int(survey.pts[0]) * step)
-        reason = "" if cuts else f"{recording.path}: it has nothing of the time that is asked for"
-        return _Segment(recording, cuts, late_ns, survey.can_be_cut, reason=reason)
+        first_pts = int(survey.pts[0]) if survey.can_be_cut and self._selection.begin is not None else None
+        reason = "" if cuts or not alone else f"{recording.path}: it has nothing of the time that is asked for"
+        return _Segment(recording, cuts, first_pts, survey.can_be_cut, reason=reason)
 
     def _hear(self, heard: Heard, screen: Screen) -> None:
         if isinstance(heard.order, Export):
@@ -276,6 +276,7 @@ class Work:
                 segment = job.segments[int(path.stem.partition("_")[0])]
                 assert segment is not None
                 segment.reason = segment.reason or reason
+                segment.is_crashed |= isinstance(error, WorkerError)
         expected = sum(one.expected for made in job.segments if made is not None for one in made.cuts)
         screen.step(job.footage, sum(job.frames.values()), expected)
 
@@ -316,20 +317,24 @@ class Work:
             return False
         selection = self._selection
         whole = selection.begin is None and selection.end is None and not selection.keyframes
-        job.joiner.add(path, late_ns=segment.late_ns, whole=whole)
+        job.joiner.add(path, first_pts=segment.first_pts, whole=whole)
         segment.joined += 1
         return True
 
     def _finish(self, job: _Job, screen: Screen) -> None:
         footage, counts, refused = job.footage, job.joiner.counts, job.refused
         if not counts.frames and not refused:
-            refused = (f"{footage.shown}: no frame of it can be decoded ({counts.undecoded} packets)",)
+            why = (
+                f"no frame of it can be decoded, or is of the time that is asked for ({counts.undecoded} packets lost)"
+            )
+            refused = (f"{footage.shown}: {why}",)
         _close(job)
+        crashed = any(segment is not None and segment.is_crashed for segment in job.segments)
         if len(refused) == len(footage.segments):
-            self._shelf.give_up(footage.name)
+            (self._shelf.leave if crashed else self._shelf.give_up)(footage.name)
             self._end(_outcome(footage, "refused", reason=refused[0], refused=refused), footage, screen)
             return
-        mark = Done(source=footage.shown, origin=job.origin, counts=counts, refused=refused)
+        mark = Done(source=footage.shown, origin=job.origin, counts=counts, refused=refused, lacks=crashed)
         self._shelf.finish(footage.name, mark)
         self._whole(_outcome(footage, "done", counts=counts, refused=refused), footage, screen)
 
@@ -376,6 +381,11 @@ def check_plan(config: PipelineConfig, recordings: Sequence[Recording], director
     for recording in recordings:
         if target in recording.path.resolve().parents:
             raise ConfigError(f"--output: {directory} holds the recording {recording.path}; name another folder")
+
+
+def _url(recording: Recording) -> str:
+    """Its path from the root, which nobody takes for an address."""
+    return str(recording.path.absolute())
 
 
 def _close(job: _Job) -> None:

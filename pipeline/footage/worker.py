@@ -6,6 +6,7 @@ from its standard output. It has one thread for the networks and decodes in betw
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -20,9 +21,9 @@ import numpy as np
 from pipeline.config import PipelineConfig
 from pipeline.errors import DeviceLost, EveryframeError
 from pipeline.footage.cutting import Selection, chooser
-from pipeline.footage.records import Header, Record, State, found, write_piece
+from pipeline.footage.records import Header, PieceWriter, Record, State, Told, found
 from pipeline.graph import Graph
-from pipeline.messages import Batch, Frame, Piece
+from pipeline.messages import Batch, Frame, Piece, Survey
 from pipeline.parent import end_with_parent
 from pipeline.stage import Access
 
@@ -119,6 +120,9 @@ def main() -> int:
                 tell(Refused(str(exc), type(exc).__name__, ends))
                 if ends:
                     return 1
+            except Exception as exc:  # noqa: BLE001 - whatever it is, who asked must hear of it
+                tell(Refused(f"internal error: {type(exc).__name__}: {exc}", "EveryframeError", ends=True))
+                return 1
     except BrokenPipeError:
         return 0
     finally:
@@ -137,7 +141,7 @@ class Look:
             config.source_configs[0], url=order.recording, source_id="recording", began=order.began
         )
         self._files_root = config.files_root
-        self._records: list[Record] = []
+        self._writer: PieceWriter
         self._told = time.monotonic()
 
     def run(self) -> int:
@@ -145,37 +149,46 @@ class Look:
         from pipeline.build import numbering_of, open_piece
 
         reader = open_piece(self._source, self._order.piece, access=Access(files_root=self._files_root))
+        writer: PieceWriter | None = None
         try:
-            survey = reader.about
-            numbering = numbering_of(survey, self._source.source_id, next_epoch=iter(range(1, 1 << 31)).__next__)
+            about = reader.about
+            writer = self._writer = PieceWriter(Path(self._order.target), self._header(about))
+            numbering = numbering_of(about, self._source.source_id, next_epoch=itertools.count(1).__next__)
             batch: list[tuple[Frame, tuple[int, int], State]] = []
             wants, first_ns = self._wants(), None
             for number, picture in enumerate(reader.pictures()):
                 frame = numbering.frame(picture.surface, pts=picture.pts, size=picture.size, now_ns=0)
                 first_ns = frame.capture_time_ns if first_ns is None else first_ns
-                state = self._state(frame, number, first_ns, wants)
-                batch.append((frame, picture.size, state))
+                batch.append((frame, picture.size, self._state(frame, number, first_ns, wants)))
                 if len(batch) == self._batch_size:
                     self._look_at(batch)
                     batch = []
             self._look_at(batch)
-            header = Header(
-                things=self._graph.classes.things,
-                stuff=self._graph.classes.stuff,
-                model=(self._graph.model.name, self._graph.model.version),
-                time_base=_pair(survey.time_base),
-                rate=None if survey.rate is None else _pair(survey.rate),
-                start_ns=survey.start_ns,
-                packets=reader.packets,
-                hidden=reader.hidden,
-                damaged=reader.damaged,
-                lost_rest=reader.lost_rest,
-                declared=reader.declared,
+            writer.finish(
+                Told(
+                    frames=writer.frames,
+                    packets=reader.packets,
+                    hidden=reader.hidden,
+                    damaged=reader.damaged,
+                    lost_rest=reader.lost_rest,
+                    declared=reader.declared,
+                )
             )
+            return writer.frames
         finally:
             reader.close()
-        write_piece(Path(self._order.target), header, self._records)
-        return len(self._records)
+            if writer is not None:
+                writer.abandon()
+
+    def _header(self, about: Survey) -> Header:
+        return Header(
+            things=self._graph.classes.things,
+            stuff=self._graph.classes.stuff,
+            model=(self._graph.model.name, self._graph.model.version),
+            time_base=_pair(about.time_base),
+            rate=None if about.rate is None else _pair(about.rate),
+            start_ns=about.start_ns,
+        )
 
     def _wants(self) -> Callable[[int | None, int, int], bool]:
         given = self._order.analysed
@@ -207,11 +220,11 @@ class Look:
                 given |= {"batch_size": len(wanted), "stage_ms": stage_ms}
             elif state is State.ANALYSED:
                 state = State.FAILED
-            self._records.append(Record(frame.pts, size, (frame.width, frame.height), state, **given))
+            self._writer.add(Record(frame.pts, size, (frame.width, frame.height), state, **given))
         now = time.monotonic()
         if now - self._told > TELL_SECONDS:
             self._told = now
-            self._tell(Looked(len(self._records)))
+            self._tell(Looked(self._writer.frames))
 
 
 def _export(order: Export, config: PipelineConfig, tell: Tell) -> None:

@@ -56,7 +56,7 @@ class Batch:
         found, maps = analysed.detections or (), analysed.panoptic
         return Batch(
             tuple(frames),
-            detections=tuple(Detections.empty() if row is None else found[row] for row in rows),
+            detections=tuple(Detections.empty() if row is None or not len(found) else found[row] for row in rows),
             panoptic=None if maps is None else tuple(None if row is None else maps[row] for row in rows),
             analysed=tuple(row is not None for row in rows),
         )

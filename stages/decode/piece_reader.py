@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from av.packet import Packet
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from pipeline.config import SourceConfig, expand
+from pipeline.config import SourceConfig
 from pipeline.messages import Piece, Surface
 from pipeline.stage import Access
 from stages.decode.container import Opened, open_container
 from stages.decode.faults import FOREIGN
-from stages.decode.reader import VideoReader, declared_packets
+from stages.decode.reader import REORDERED, VideoReader, declared_packets
 from stages.decode.survey import about
 
 _MOST_SOUGHT = 1000  # packets until a keyframe after seeking
@@ -34,7 +35,7 @@ class PieceReader(VideoReader):
 
     def __init__(self, source: SourceConfig, piece: Piece, *, access: Access | None = None) -> None:
         """Raises `SourceError`, `AddressError` where it cannot be opened."""
-        address = expand(source.url)
+        address = source.url  # a path: nothing in it is a variable
         opened = open_container(source, address, access=access)
         before: list[Packet[VideoStream]] = []
         if piece.key_pts is not None:
@@ -57,7 +58,8 @@ class PieceReader(VideoReader):
 
     def pictures(self) -> Iterator[Pictured]:
         """Its pictures. Raises `NoDecodableFrames` where it is the whole recording, and there is none."""
-        for picture in self._pictures():
+        shown = self._pictures()
+        for picture in _in_order(shown) if self._piece.keys_only else shown:
             surface = self._converted(picture)
             if surface is not None:
                 self._count.damaged += picture.is_corrupt
@@ -77,6 +79,21 @@ class PieceReader(VideoReader):
     def lost_rest(self) -> bool:
         """Whether the file broke off in it."""
         return self._count.lost_rest
+
+
+def _in_order(pictures: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """Keyframes alone come as the decoder likes where they only refresh the picture; by their time stamps."""
+    held: list[VideoFrame] = []
+    for picture in pictures:
+        held.append(picture)
+        held.sort(key=_time_of)  # of equal ones as they came
+        if len(held) > REORDERED:
+            yield held.pop(0)
+    yield from held
+
+
+def _time_of(picture: VideoFrame) -> int:
+    return picture.pts or 0
 
 
 def _sought(opened: Opened, piece: Piece) -> Packet[VideoStream] | None:

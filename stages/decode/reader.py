@@ -23,6 +23,7 @@ from stages.decode.frame_maker import FrameMaker
 from stages.decode.sender_reports import ReportReader
 from stages.decode.surface import SurfaceMaker
 
+REORDERED = 16  # pictures, the most that H.264 and HEVC hold back; after damage one may come as late
 _MOST_FRAMES_A_SECOND = 1000  # a declared rate above is a time base in disguise
 
 # Live streams of these carry no time; FFmpeg numbers their frames at 25 a second, whatever the camera does.
@@ -57,7 +58,7 @@ class VideoReader:
         self._live, self._hint = is_live(address), of_pipes(address)
         self._surface = SurfaceMaker(codec=self._codec.name)
         self._packets = chain(before, self._container.demux(self._stream))
-        self._piece, self._is_past = piece, False
+        self._piece, self._past = piece, 0  # pictures after its end
         self._count = _Count(declared=declared_packets(opened))
         timed = not (self._live and self._container.format.name in UNTIMED_FORMATS)
         self._closed = False
@@ -124,7 +125,7 @@ class VideoReader:
             yield from pictures
             # After a timeout FFmpeg still hands out the picture it held back, which is no sign of life.
             silent_ns = waited_ns if pictures else silent_ns + waited_ns
-            if self._is_past:
+            if self._past >= REORDERED:
                 return self._count.finish()
             if packet is None or silent_ns >= limit_ns:
                 break
@@ -176,7 +177,7 @@ class VideoReader:
         except FOREIGN:
             self._count.failed += packet is not None and is_ours
             return []
-        self._is_past = any(self._piece.is_before(picture.pts) for picture in pictures)
+        self._past += sum(self._piece.is_before(picture.pts) for picture in pictures)
         held = [picture for picture in pictures if self._piece.holds(picture.pts)]
         self._count.frames += len(held)
         return held

@@ -9,7 +9,7 @@ import numpy as np
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from pipeline.config import SourceConfig, expand
+from pipeline.config import SourceConfig
 from pipeline.messages import Survey
 from pipeline.stage import Access
 from stages.decode.capture_time import NS, recording_start_ns
@@ -22,8 +22,8 @@ CUT_FORMATS = frozenset({"mov", "mp4", "matroska", "webm", "mpegts"})
 
 
 def survey(source: SourceConfig, *, access: Access | None = None) -> Survey:
-    """Read the packets of a file once. Raises `SourceError`, `AddressError` where it cannot be opened."""
-    opened = open_container(source, expand(source.url), access=access)
+    """Read the packets of a file, by its path, once. Raises `SourceError`, `AddressError` where it cannot be opened."""
+    opened = open_container(source, source.url, access=access)
     try:
         return _surveyed(opened, source)
     finally:
@@ -54,6 +54,7 @@ def _surveyed(opened: Opened, source: SourceConfig) -> Survey:
     pts = np.sort(np.array(shown if is_regular else [], dtype=np.int64))
     if len(np.unique(pts)) < len(pts) or keys != sorted(keys):
         pts = pts[:0]
+    pts = pts[pts >= keys[0][0]] if keys else pts[:0]  # nothing before the first keyframe can be decoded
     return replace(about(opened, source), pts=pts, keys=tuple(keys) if len(pts) else (), packets=packets)
 
 

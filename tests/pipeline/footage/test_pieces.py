@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from pipeline.config import SourceConfig
-from pipeline.errors import NoDecodableFrames
+from pipeline.errors import NoDecodableFrames, SinkError
 from pipeline.footage.cutting import Selection, chooser, cut
-from pipeline.footage.records import Header, Record, State, found, read_piece, write_piece
+from pipeline.footage.records import Header, PieceFile, PieceWriter, Record, State, Told, found
 from pipeline.messages import Detections, PanopticMap, Piece, Segments, Surface, Survey, Transform
 from stages.decode.piece_reader import PieceReader
 from stages.decode.reader import VideoReader, undecoded_of
@@ -234,15 +234,22 @@ def test_what_was_found_comes_back_as_it_was(tmp_path: Path) -> None:
         track_ids=np.full(3, -1, np.int64),
     )
     panoptic = PanopticMap(ids, table, Transform(2.0, 3.0, 1.0, 0.5))
-    header = Header(("a",), ("b",), ("net", "1"), (1, 25), None, 7, 5, 1, 0, True, 9)
+    header, told = Header(("a",), ("b",), ("net", "1"), (1, 25), None, 7), Told(2, 5, 1, 0, True, 9)
     records = [
         Record(5, (16, 9), (9, 16), State.ANALYSED, **found(detections, panoptic), batch_size=2, stage_ms={"x": 1.5}),
         Record(None, (16, 9), (9, 16), State.FAILED),
     ]
-    write_piece(tmp_path / "a.piece", header, records)
-    back = read_piece(tmp_path / "a.piece")
-    assert (back.header, back.records) == (header, records)
-    first, second = back.records
+    many = records * 100
+    writer = PieceWriter(tmp_path / "a.piece", header)
+    for record in many:
+        writer.add(record)
+    assert not (tmp_path / "a.piece").exists()
+    writer.finish(told)
+    writer.abandon()
+    back = PieceFile(tmp_path / "a.piece")
+    read = list(back.records())
+    assert (back.header, read, back.told) == (header, many, told)
+    first, second = read[:2]
     for name in ("boxes", "scores", "labels", "raw_scores"):
         np.testing.assert_array_equal(getattr(first.detections, name), getattr(detections, name))
     assert first.map is not None
@@ -252,3 +259,7 @@ def test_what_was_found_comes_back_as_it_was(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(first.map.segments, name), getattr(table, name))
     assert (len(second.detections), second.map) == (0, None)
     assert [path.name for path in tmp_path.iterdir()] == ["a.piece"]
+    data = (tmp_path / "a.piece").read_bytes()
+    (tmp_path / "a.piece").write_bytes(data[: len(data) // 2])
+    with pytest.raises(SinkError, match=r"a\.piece: "):
+        list(PieceFile(tmp_path / "a.piece").records())
