@@ -243,7 +243,7 @@ class PieceFile:
         data = self._stream.read(size)
         if len(data) < size:
             raise SinkError(f"{self._path}: it breaks off; remove it, and give the command again")
-        return data
+        return bytes(data)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
