@@ -15,14 +15,15 @@ from pipeline.figures.document import BinPart, DirectionPart, Document, Part, Sp
 
 WIDE: Final = 200  # columns where the output is no terminal, so that no row is folded
 MOST_CLASSES: Final = 6  # with columns of their own in the table over time
+LONGEST_BAR: Final = 16
+BESIDE: Final = 76  # columns that a table may need beside what is drawn over time
+NARROWEST, WIDEST = 8, 60  # characters of that
 Key = TypeVar("Key")
 
-SPREAD: Final = ("median", "p90", "longest")
 
-
-def print_document(document: Document) -> None:
-    """Print each recording and, of several, all together."""
-    console = Console(highlight=False)
+def print_document(document: Document, console: Console | None = None) -> None:
+    """Print each recording and, of several, all together; to the output stream where no console is given."""
+    console = console or Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDE, color_system=None)
     parts = document.recordings if len(document.recordings) == 1 else [*document.recordings, document.overall]
@@ -31,16 +32,17 @@ def print_document(document: Document) -> None:
 
 
 def _print_part(console: Console, part: Part, every_seconds: float) -> None:
+    room = max(NARROWEST, min(WIDEST, console.width - BESIDE))
     console.print(Text(name_of(part), style="bold"))
     console.print(Text(_told(part, every_seconds), style="dim"))
     if part.classes:
-        console.print(_classes(part, every_seconds))
+        console.print(_classes(part, every_seconds, room))
     if part.lines:
-        console.print(_lines(part, every_seconds))
+        console.print(_lines(part, every_seconds, room))
     if part.zones:
-        console.print(_zones(part, every_seconds))
+        console.print(_zones(part, every_seconds, room))
     if part.classes:
-        console.print(_over_time(part, every_seconds))
+        console.print(_over_time(part, every_seconds, console.width))
 
 
 def name_of(part: Part) -> str:
@@ -60,9 +62,9 @@ def _told(part: Part, every_seconds: float) -> str:
     return told + ("" if part.classes else "; nothing was tracked")
 
 
-def _classes(part: Part, every_seconds: float) -> Table:
-    table = _table("class", "tracks", "most at once", "mean at once", *(f"there: {w}" for w in SPREAD))
-    table.add_column("mean at once over time", no_wrap=True)
+def _classes(part: Part, every_seconds: float, room: int) -> Table:
+    table = _table("class", "tracks", "most at\nonce", "mean at\nonce", "there:\nmedian", "p90", "longest")
+    table.add_column(f"mean at once,\nevery {span(every_seconds)}", no_wrap=True)
     for one in part.classes:
         over_time = _series(part, every_seconds, _class_mean, one.class_name)
         table.add_row(
@@ -71,13 +73,13 @@ def _classes(part: Part, every_seconds: float) -> Table:
             str(one.most_at_once),
             f"{one.mean_at_once:.2f}",
             *_spread(one.dwell),
-            spark(over_time),
+            spark(over_time, widest=room),
         )
     return table
 
 
-def _lines(part: Part, every_seconds: float) -> Table:
-    table = _table("line", "direction", "crossings")
+def _lines(part: Part, every_seconds: float, room: int) -> Table:
+    table = _table("line", "crossings")
     table.add_column("of which")
     table.add_column("over time", no_wrap=True)
     keys = [_key(one) for one in part.lines]
@@ -85,16 +87,16 @@ def _lines(part: Part, every_seconds: float) -> Table:
     highest = max((value for values in series.values() for value in values), default=0.0)
     for one in part.lines:
         of_which = ", ".join(f"{name} {count}" for name, count in one.classes.items())
-        table.add_row(one.line, one.direction, str(one.count), of_which, spark(series[_key(one)], highest=highest))
+        over_time = spark(series[_key(one)], highest=highest, widest=room)
+        table.add_row(f"{one.line}: {one.direction}", str(one.count), of_which, over_time)
     return table
 
 
-def _zones(part: Part, every_seconds: float) -> Table:
-    table = _table("zone", "occupied", "most at once", "mean at once", "visits", *(f"visit: {w}" for w in SPREAD))
-    table.add_column("by class (visits, median)")
-    table.add_column("mean at once over time", no_wrap=True)
+def _zones(part: Part, every_seconds: float, room: int) -> Table:
+    """A row a zone, and below it one for each class that visited it."""
+    table = _table("zone", "occu-\npied", "most at\nonce", "mean at\nonce", "visits", "median", "p90", "longest")
+    table.add_column("over time", no_wrap=True)
     for one in part.zones:
-        by_class = ", ".join(f"{c.class_name} {c.visits.count} ({span(c.visits.median_seconds)})" for c in one.classes)
         table.add_row(
             one.zone,
             f"{one.occupied_share:.1%}",
@@ -102,22 +104,27 @@ def _zones(part: Part, every_seconds: float) -> Table:
             f"{one.mean_at_once:.2f}",
             str(one.visits.count),
             *_spread(one.visits),
-            by_class,
-            spark(_series(part, every_seconds, _zone_mean, one.zone)),
+            spark(_series(part, every_seconds, _zone_mean, one.zone), widest=room),
         )
+        for visitors in one.classes if len(one.classes) > 1 else ():
+            visits = visitors.visits
+            table.add_row(f"  {visitors.class_name}", "", "", "", str(visits.count), *_spread(visits), style="dim")
     return table
 
 
-def _over_time(part: Part, every_seconds: float) -> Table:
-    names = [one.class_name for one in part.classes[:MOST_CLASSES]]
-    table = _table(f"every {span(every_seconds)}", *(f"{name}\ntracks/most/mean" for name in names))
+def _over_time(part: Part, every_seconds: float, width: int) -> Table:
+    """A row a piece of time; classes that have no room are in the last column only."""
+    columns = max(1, min(MOST_CLASSES, (width - 50) // 14))
+    names = [one.class_name for one in part.classes[:columns]]
+    table = _table("tracks/most/mean", *names)
     table.add_column("all, mean at once", no_wrap=True)
     highest = max((_all_mean(piece) for piece in part.bins), default=0.0)
     for piece in part.bins:
+        bar = "█" * round(LONGEST_BAR * _all_mean(piece) / highest) if highest else ""
         table.add_row(
             when(part, piece.begins_ns, every_seconds=every_seconds),
             *(_cell(piece, name) for name in names),
-            f"{'█' * round(20 * _all_mean(piece) / highest) if highest else ''} {_all_mean(piece):.2f}",
+            f"{bar} {_all_mean(piece):.2f}",
         )
     return table
 
@@ -125,15 +132,15 @@ def _over_time(part: Part, every_seconds: float) -> Table:
 def _cell(piece: BinPart, name: str) -> str:
     for one in piece.classes:
         if one.class_name == name:
-            return f"{one.tracks:>4} {one.most_at_once:>4} {one.mean_at_once:>7.2f}"
+            return f"{one.tracks}/{one.most_at_once}/{one.mean_at_once:.2f}"
     return "-"
 
 
 def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column(first, no_wrap=True)
     for name in numbers:
-        table.add_column(name, justify="left" if name == "direction" else "right")
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 

@@ -9,7 +9,6 @@ from typing import Final
 from pipeline.figures.document import BinPart, Part
 
 BLOCKS: Final = " ▁▂▃▄▅▆▇█"
-WIDEST_BAR: Final = 60  # characters
 DAY_NS: Final = 86_400 * 10**9
 
 
@@ -42,10 +41,10 @@ def span(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def spark(values: Sequence[float], *, highest: float | None = None) -> str:
+def spark(values: Sequence[float], *, widest: int, highest: float | None = None) -> str:
     """Values as a line of bars, as high as they are beside the highest; of more than fit, neighbours' highest."""
-    if len(values) > WIDEST_BAR:
-        values = [max(values[i * len(values) // WIDEST_BAR : (i + 1) * len(values) // WIDEST_BAR]) for i in range(60)]
+    if (count := len(values)) > widest:
+        values = [max(values[i * count // widest : (i + 1) * count // widest]) for i in range(widest)]
     top = highest or max(values, default=0.0)
     if top <= 0:
         return BLOCKS[0] * len(values)

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import pytest
 import yaml
+from rich.console import Console
 
 from pipeline.cli.app import execute
+from pipeline.cli.ask_tables import print_document
+from pipeline.figures.document import Document
 from tests.pipeline.cli.command_line import ROOT, everyframe, one_line
 from tests.stages.zones import slow
 
@@ -123,6 +127,17 @@ def test_tables_have_a_row_for_every_class_line_and_zone(results: Path) -> None:
     for word in ("person", "car", "to-the-left", "far-kerb", "junction", "zebra", "00:13", "█"):
         assert word in out
     assert all(len(line) <= 200 for line in out.splitlines())
+
+
+def test_a_narrow_terminal_cuts_nothing_off(results: Path) -> None:
+    document = msgspec.json.decode(summary(str(results), "--zones", str(ZONES), "--json")[1], type=Document)
+    for width in (80, 100, 140):
+        console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None)
+        print_document(document, console)
+        told = console.file.getvalue()  # type: ignore[attr-defined]
+        assert max(map(len, told.splitlines())) <= width
+        assert "…" not in told
+        assert "to-the-right" in told
 
 
 def test_the_picture_is_drawn(results: Path, tmp_path: Path) -> None:
