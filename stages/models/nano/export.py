@@ -97,13 +97,23 @@ def export(
                 dynamo=True,
                 verbose=False,
             )
-        model = halved(onnx.load(written))
+        model = halved(without_notes(onnx.load(written)))
     onnx.checker.check_model(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_bytes(model.SerializeToString())
     compare(deployed, partial, height=height, width=width)
     partial.replace(path)
+
+
+def without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without what its maker noted of how and where it was made: call stacks with paths, names in torch."""
+    graph = model.graph
+    noted = (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info)
+    for part in noted:
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return model
 
 
 def halved(model: onnx.ModelProto) -> onnx.ModelProto:

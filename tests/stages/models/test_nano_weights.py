@@ -23,6 +23,11 @@ def test_checksum_matches_the_card(card: dict[str, object]) -> None:
     assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() == card["sha256"]
 
 
+def test_the_file_tells_nothing_of_where_it_was_made() -> None:
+    data = WEIGHTS.read_bytes()
+    assert not [word for word in (b"site-packages", b'File "/', b"stack_trace", b"/home/") if word in data]
+
+
 def test_the_file_and_the_network_stay_small(card: dict[str, object]) -> None:
     assert WEIGHTS.stat().st_size < 4_000_000
     assert isinstance(card["parameters"], int)
