@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tests.mosquitto import Mosquitto
     from tests.redis_server import RedisServer
 
-LONG_FILES = ("test_kernels.py",)  # one test of a minute
 _SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -33,11 +32,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """Tests that start pytest themselves start it plainly, whatever this run was asked for."""
     os.environ.pop("PYTEST_ADDOPTS", None)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first, so that nobody waits for it alone at the end."""
-    items.sort(key=lambda item: item.path.name not in LONG_FILES)
 
 
 @pytest.fixture(autouse=True)

@@ -61,9 +61,10 @@ def test_samples_are_bilinear_and_nothing_lies_outside(points: list[int]) -> Non
     torch.testing.assert_close(found.double(), by_hand(value, locations, weights, points), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("size", [4, 6, 32])
-@pytest.mark.parametrize("points", [[2, 2, 2], [1, 3, 2]])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize(
+    ("size", "points", "dtype"),
+    [(4, [1, 3, 2], torch.float32), (6, [2, 2, 2], torch.float32), (32, [1, 3, 2], torch.float16)],
+)
 def test_the_kernel_samples_alike(
     kernel_device: torch.device, size: int, points: list[int], dtype: torch.dtype
 ) -> None:
