@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from pipeline.footage.records import Header, PieceFile, Record, State, Told
+from pipeline.footage.records import Header, PieceFile, Record, State
 from pipeline.footage.shelf import Counts
 from pipeline.ledger import SourceLedger
 from pipeline.messages import (
     Batch,
+    Counted,
     Frame,
     FrameResult,
     Gap,
@@ -28,31 +30,6 @@ from pipeline.stage import Numbering, Sink, Stage
 TRACKED_TOGETHER = 64  # frames that go through the tracker at once
 NS = 1_000_000_000
 PAUSE_NS = 10_000_000_000  # between segments: more than it is a discontinuity
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Counts over the pieces of one recording."""
-
-    frames: int = 0
-    packets: int = 0
-    hidden: int = 0
-    damaged: int = 0
-    declared: int = 0
-    lost_rest: bool = False
-
-    def add(self, told: Told, *, whole: bool) -> None:
-        self.frames += told.frames
-        self.packets += told.packets
-        self.hidden += told.hidden
-        self.damaged += told.damaged
-        self.declared = told.declared if whole else 0
-        self.lost_rest |= told.lost_rest
-
-    @property
-    def undecoded(self) -> int:
-        declared = self.declared - self.hidden - self.frames if self.declared else 0
-        return max(self.packets + self.lost_rest - self.frames, declared, 0)
 
 
 class NumberingOf(Protocol):
@@ -76,7 +53,7 @@ class Joiner:
         self._last: Frame | None = None
         self._size: tuple[int, int] | None = None
         self._is_new_segment = True
-        self._tally = _Tally()
+        self._counted = Counted()  # of this segment, so far
         self._undecoded = self._damaged = self._results = self._captured = 0
 
     @property
@@ -85,15 +62,15 @@ class Joiner:
         return Counts(
             frames=self._captured,
             results=self._results,
-            undecoded=self._undecoded + self._tally.undecoded,
-            damaged=self._damaged + self._tally.damaged,
+            undecoded=self._undecoded + self._counted.undecoded,
+            damaged=self._damaged + self._counted.damaged,
         )
 
     def begin_segment(self) -> None:
         """The next piece is the first of a recording."""
-        self._undecoded += self._tally.undecoded
-        self._damaged += self._tally.damaged
-        self._tally, self._numbering, self._is_new_segment = _Tally(), None, True
+        self._undecoded += self._counted.undecoded
+        self._damaged += self._counted.damaged
+        self._counted, self._numbering, self._is_new_segment = Counted(), None, True
 
     def lose_segment(self) -> None:
         """A recording that could not be read."""
@@ -114,8 +91,8 @@ class Joiner:
                         sink.write(item, None)
         finally:
             piece.close()
-        assert piece.told is not None
-        self._tally.add(piece.told, whole=whole)
+        assert piece.counted is not None
+        self._counted += piece.counted if whole else replace(piece.counted, declared=0)
 
     def _frames(self, piece: PieceFile, first_pts: int | None) -> Iterator[tuple[Frame, Record]]:
         """Frames as if all segments were one recording: in one epoch, as long as the picture's size is the same."""
@@ -183,6 +160,7 @@ def _batch_of(good: list[tuple[Frame, Record]]) -> Batch:
     )
 
 
+@lru_cache(maxsize=64)
 def _blank(width: int, height: int) -> Surface:
     """A picture of a size, without memory of its own."""
     half = ((height + 1) // 2, (width + 1) // 2)

@@ -19,6 +19,7 @@ from pipeline.footage.files import failed, to_disk
 from pipeline.messages import (
     NO_TRACK,
     Classes,
+    Counted,
     Detections,
     ModelInfo,
     PanopticMap,
@@ -127,17 +128,6 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
         return None if self.rate is None else Fraction(*self.rate)
 
 
-class Told(msgspec.Struct, frozen=True, array_like=True):
-    """What a piece came to; see `PieceReader`."""
-
-    frames: int
-    packets: int
-    hidden: int
-    damaged: int
-    lost_rest: bool
-    declared: int
-
-
 def found(detections: Detections, panoptic: PanopticMap | None) -> dict[str, Any]:
     """What a record has of a frame."""
     return {
@@ -176,11 +166,11 @@ class PieceWriter:
         if len(self._held) >= BLOCK_FRAMES:
             self._flush()
 
-    def finish(self, told: Told) -> None:
+    def finish(self, counted: Counted) -> None:
         """All are there."""
         self._flush()
         self._write(None)
-        self._write(told)
+        self._write(counted)
         try:
             self._stream.close()
             self._file.close()
@@ -202,7 +192,7 @@ class PieceWriter:
             self._write(self._held)
             self._held = []
 
-    def _write(self, block: Header | list[Record] | Told | None) -> None:
+    def _write(self, block: Header | list[Record] | Counted | None) -> None:
         data = b"" if block is None else msgspec.msgpack.encode(block)
         try:
             self._stream.write(len(data).to_bytes(4, "big") + data)
@@ -215,7 +205,7 @@ class PieceFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.told: Told | None = None  # once all records were read
+        self.counted: Counted | None = None  # once all records were read
         with self._telling():
             self._file = path.open("rb")
             self._stream: Any = zstandard.ZstdDecompressor().stream_reader(self._file, closefd=True)
@@ -227,7 +217,7 @@ class PieceFile:
         with self._telling():
             while data := self._block():
                 yield from decoder.decode(data)
-            self.told = msgspec.msgpack.decode(self._block(), type=Told)
+            self.counted = msgspec.msgpack.decode(self._block(), type=Counted)
 
     def close(self) -> None:
         """Close it. Calling it twice does no harm."""

@@ -21,7 +21,7 @@ import numpy as np
 from pipeline.config import PipelineConfig
 from pipeline.errors import DeviceLost, EveryframeError
 from pipeline.footage.cutting import Selection, chooser
-from pipeline.footage.records import Header, PieceWriter, Record, State, Told, found
+from pipeline.footage.records import Header, PieceWriter, Record, State, found
 from pipeline.graph import Graph
 from pipeline.messages import Batch, Frame, Piece, Survey
 from pipeline.parent import end_with_parent
@@ -164,16 +164,7 @@ class Look:
                     self._look_at(batch)
                     batch = []
             self._look_at(batch)
-            writer.finish(
-                Told(
-                    frames=writer.frames,
-                    packets=reader.packets,
-                    hidden=reader.hidden,
-                    damaged=reader.damaged,
-                    lost_rest=reader.lost_rest,
-                    declared=reader.declared,
-                )
-            )
+            writer.finish(reader.counted)
             return writer.frames
         finally:
             reader.close()

@@ -19,7 +19,7 @@ from pipeline.messages.geometry import Classes, Transform
 from pipeline.messages.packets import CodedPacket, StreamHeader
 from pipeline.messages.panoptic import PanopticMap, PanopticRuns, Segments
 from pipeline.messages.picture import Picture
-from pipeline.messages.pieces import Piece, Survey
+from pipeline.messages.pieces import Counted, Piece, Survey
 from pipeline.messages.polygons import Polygons
 from pipeline.messages.results import FrameResult, Gap, GapReason, ModelInfo, Timings, with_track_ids
 from pipeline.messages.status import Latency, RunStatistics, SourceStatus
@@ -37,6 +37,7 @@ __all__ = [
     "Classes",
     "Clock",
     "CodedPacket",
+    "Counted",
     "Detections",
     "DeviceSurface",
     "Float32",

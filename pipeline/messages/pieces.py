@@ -36,6 +36,34 @@ class Piece:
         return self.end is not None and pts is not None and pts >= self.end
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What reading a file came to, or a piece of it; those of pieces add up to the file's."""
+
+    frames: int = 0
+    packets: int = 0  # that are to be shown
+    hidden: int = 0  # that an edit list leaves out
+    damaged: int = 0  # frames in which something was guessed
+    lost_rest: bool = False  # it broke off where nothing tells how much is missing
+    declared: int = 0  # packets of the whole file, as its container says; 0: unknown, or a part is wanted
+
+    @property
+    def undecoded(self) -> int:
+        """Packets without a frame, those that are missing included, when all was read."""
+        missing = self.declared - self.hidden - self.frames if self.declared else 0
+        return max(self.packets + self.lost_rest - self.frames, missing, 0)
+
+    def __add__(self, other: Counted) -> Counted:
+        return Counted(
+            frames=self.frames + other.frames,
+            packets=self.packets + other.packets,
+            hidden=self.hidden + other.hidden,
+            damaged=self.damaged + other.damaged,
+            lost_rest=self.lost_rest or other.lost_rest,
+            declared=max(self.declared, other.declared),
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Survey:
     """What the packets of a recording tell.

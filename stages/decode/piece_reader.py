@@ -11,11 +11,11 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.config import SourceConfig
-from pipeline.messages import Piece, Surface
+from pipeline.messages import Counted, Piece, Surface
 from pipeline.stage import Access
 from stages.decode.container import Opened, open_container
 from stages.decode.faults import FOREIGN
-from stages.decode.reader import REORDERED, VideoReader, declared_packets
+from stages.decode.reader import REORDERED, VideoReader
 from stages.decode.survey import about
 
 _MOST_SOUGHT = 1000  # packets until a keyframe after seeking
@@ -45,7 +45,6 @@ class PieceReader(VideoReader):
                 opened = open_container(source, address, access=access)
             else:
                 before = [found]
-        self.declared = declared_packets(opened)
         self.about = about(opened, source)
         super().__init__(
             opened,
@@ -66,19 +65,9 @@ class PieceReader(VideoReader):
                 yield Pictured(surface, picture.pts, (picture.width, picture.height))
 
     @property
-    def packets(self) -> int:
-        """Packets of the piece that are to be shown."""
-        return self._count.packets
-
-    @property
-    def hidden(self) -> int:
-        """Packets of the piece that its container says are not shown."""
-        return self._count.hidden
-
-    @property
-    def lost_rest(self) -> bool:
-        """Whether the file broke off in it."""
-        return self._count.lost_rest
+    def counted(self) -> Counted:
+        """What reading it came to."""
+        return self._count.counted
 
 
 def _in_order(pictures: Iterator[VideoFrame]) -> Iterator[VideoFrame]:

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from pipeline.config import SourceConfig, is_live
 from pipeline.errors import NoDecodableFrames
-from pipeline.messages import Frame, Piece, Surface
+from pipeline.messages import Counted, Frame, Piece, Surface
 from pipeline.stage import StreamInfo
 from stages.decode.capture_time import NS, recording_start_ns
 from stages.decode.container import Opened
@@ -215,37 +215,36 @@ class _Count:
         self.damaged = 0
         self.received_bytes = 0
         self.lost_rest = False  # a file broke off where nothing tells how much is missing
-        self.packets = 0  # that are shown
-        self.hidden = 0  # that are not
+        self._packets = 0  # that are shown
+        self._hidden = 0  # that are not
         self._declared = declared  # packets of the whole file; 0: unknown
         self._finished = False
 
     @property
-    def undecoded(self) -> int:
-        """Packets known to have failed; at the end all without a frame, those that are missing included."""
-        if not self._finished:
-            return self.failed
-        return undecoded_of(
-            packets=self.packets,
-            hidden=self.hidden,
+    def counted(self) -> Counted:
+        """As numbers."""
+        return Counted(
             frames=self.frames,
+            packets=self._packets,
+            hidden=self._hidden,
+            damaged=self.damaged,
             lost_rest=self.lost_rest,
             declared=self._declared,
         )
 
+    @property
+    def undecoded(self) -> int:
+        """Packets known to have failed; at the end all without a frame, those that are missing included."""
+        return self.counted.undecoded if self._finished else self.failed
+
     def add(self, *, shown: bool) -> None:
         """A packet was read; one that its container says is not shown (an edit list) is expected to give no frame."""
-        self.packets += shown
-        self.hidden += not shown
+        self._packets += shown
+        self._hidden += not shown
 
     def finish(self) -> None:
         """Nothing is in the decoder any more."""
         self._finished = True
-
-
-def undecoded_of(*, packets: int, hidden: int, frames: int, lost_rest: bool, declared: int) -> int:
-    """Packets without a frame, of a file that was read to its end; `declared`: of the whole file, 0 where unknown."""
-    return max(packets + lost_rest - frames, declared - hidden - frames if declared else 0, 0)
 
 
 def declared_packets(opened: Opened) -> int:

@@ -15,10 +15,10 @@ import pytest
 from pipeline.config import SourceConfig
 from pipeline.errors import NoDecodableFrames, SinkError
 from pipeline.footage.cutting import Selection, chooser, cut
-from pipeline.footage.records import Header, PieceFile, PieceWriter, Record, State, Told, found
-from pipeline.messages import Detections, PanopticMap, Piece, Segments, Surface, Survey, Transform
+from pipeline.footage.records import Header, PieceFile, PieceWriter, Record, State, found
+from pipeline.messages import Counted, Detections, PanopticMap, Piece, Segments, Surface, Survey, Transform
 from stages.decode.piece_reader import PieceReader
-from stages.decode.reader import VideoReader, undecoded_of
+from stages.decode.reader import VideoReader
 from stages.decode.source import open_source
 from stages.decode.survey import survey
 from tests.cameras.numbered import numbered_frames
@@ -99,14 +99,8 @@ def check(path: Path, *, least: int) -> int:
     parts = list(pieces(path, cuts))
     assert [picture for part, _ in parts for picture in part] == shown
     readers = [one for _, one in parts]
-    counted = undecoded_of(
-        packets=sum(one.packets for one in readers),
-        hidden=sum(one.hidden for one in readers),
-        frames=sum(len(part) for part, _ in parts),
-        lost_rest=any(one.lost_rest for one in readers),
-        declared=readers[0].declared,
-    )
-    assert (counted, sum(one.damaged for one in readers)) == (reader.undecoded, reader.damaged)
+    counted = sum((one.counted for one in readers), start=Counted())
+    assert (counted.undecoded, counted.damaged) == (reader.undecoded, reader.damaged)
     return len(cuts)
 
 
@@ -157,7 +151,7 @@ def test_keyframes_alone(clips: Path) -> None:
     (only,) = cut(looked, Selection(keyframes=True), workers=4)
     ((shown, reader),) = pieces(path, [only.piece])
     assert [pts for pts, _ in shown] == [pts for pts, _ in looked.keys]
-    assert only.expected == len(shown) == reader.packets
+    assert only.expected == len(shown) == reader.counted.packets
     assert set(shown) <= set(whole(path)[0])
 
 
@@ -234,7 +228,7 @@ def test_what_was_found_comes_back_as_it_was(tmp_path: Path) -> None:
         track_ids=np.full(3, -1, np.int64),
     )
     panoptic = PanopticMap(ids, table, Transform(2.0, 3.0, 1.0, 0.5))
-    header, told = Header(("a",), ("b",), ("net", "1"), (1, 25), None, 7), Told(2, 5, 1, 0, True, 9)
+    header, told = Header(("a",), ("b",), ("net", "1"), (1, 25), None, 7), Counted(2, 5, 1, 0, True, 9)
     records = [
         Record(5, (16, 9), (9, 16), State.ANALYSED, **found(detections, panoptic), batch_size=2, stage_ms={"x": 1.5}),
         Record(None, (16, 9), (9, 16), State.FAILED),
@@ -248,7 +242,7 @@ def test_what_was_found_comes_back_as_it_was(tmp_path: Path) -> None:
     writer.abandon()
     back = PieceFile(tmp_path / "a.piece")
     read = list(back.records())
-    assert (back.header, read, back.told) == (header, many, told)
+    assert (back.header, read, back.counted) == (header, many, told)
     first, second = read[:2]
     for name in ("boxes", "scores", "labels", "raw_scores"):
         np.testing.assert_array_equal(getattr(first.detections, name), getattr(detections, name))
