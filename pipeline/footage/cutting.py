@@ -46,51 +46,49 @@ def cut(survey: Survey, selection: Selection, *, workers: int) -> list[Cut]:
     if not survey.can_be_cut:
         return [Cut(Piece(keys_only=selection.keyframes), survey.packets)]
     begin, end = (_stamp(survey, seconds) for seconds in (selection.begin, selection.end))
-    whole = Piece(begin, end)
+    shown, keys = (_between(stamps, begin, end) for stamps in (survey.pts, survey.keys[:, 0]))
     if selection.keyframes:
-        keys = [pts for pts, _ in survey.keys if whole.holds(pts)]
-        if not keys:
-            return []
-        return [_placed(Cut(Piece(begin, end, keys_only=True), len(keys)), survey)]
-    pts = survey.pts[[whole.holds(int(one)) for one in survey.pts]] if not whole.is_whole else survey.pts
-    if not len(pts):
+        return [_placed(survey, begin, end, expected=len(keys), keys_only=True)] if len(keys) else []
+    if not len(shown):
         return []
-    chosen = _chosen(pts, survey, selection)
-    least = min(max(len(pts) // (workers * PIECES_A_WORKER), FEWEST_FRAMES), PIECE_FRAMES)
-    edges: list[int | None] = [begin]
-    first = int(np.searchsorted(pts, begin)) if begin is not None else 0
-    for key, _ in survey.keys:
-        at = int(np.searchsorted(pts, key))
-        if at - first >= least and len(pts) - at >= least // 2 and whole.holds(key):
+    chosen = _chosen(shown, survey, selection)
+    least = min(max(len(shown) // (workers * PIECES_A_WORKER), FEWEST_FRAMES), PIECE_FRAMES)
+    edges, first = [begin], 0
+    for key, place in zip(keys.tolist(), np.searchsorted(shown, keys).tolist(), strict=True):
+        if place - first >= least and len(shown) - place >= least // 2:
             edges.append(key)
-            first = at
-    edges.append(end)
-    return [_part(survey, pts, chosen, *span) for span in pairwise(edges)]
+            first = place
+    return [_part(survey, shown, chosen, *span) for span in pairwise([*edges, end])]
 
 
-def _part(survey: Survey, pts: Int64, chosen: Int64 | None, begin: int | None, end: int | None) -> Cut:
-    piece = Piece(begin, end)
-    low, high = (None if edge is None else int(np.searchsorted(pts, edge)) for edge in (begin, end))
-    count = len(pts[low:high])
-    if chosen is not None:
-        low, high = (None if edge is None else int(np.searchsorted(chosen, edge)) for edge in (begin, end))
-    return _placed(Cut(piece, count, None if chosen is None else chosen[low:high]), survey)
+def _part(survey: Survey, shown: Int64, chosen: Int64 | None, begin: int | None, end: int | None) -> Cut:
+    analysed = None if chosen is None else _between(chosen, begin, end)
+    return _placed(survey, begin, end, expected=len(_between(shown, begin, end)), analysed=analysed)
 
 
-def _placed(made: Cut, survey: Survey) -> Cut:
+def _between(stamps: Int64, begin: int | None, end: int | None) -> Int64:
+    """Those in [begin, end) of rising ones."""
+    low, high = (None if edge is None else int(np.searchsorted(stamps, edge)) for edge in (begin, end))
+    return stamps[low:high]
+
+
+def _placed(
+    survey: Survey,
+    begin: int | None,
+    end: int | None,
+    *,
+    expected: int,
+    analysed: Int64 | None = None,
+    keys_only: bool = False,
+) -> Cut:
     """With the keyframe that decoding begins with: the one before its own.
 
     A picture may need what comes before its keyframe where that only begins to refresh the picture, or where pictures
     before it are sent after it.
     """
-    piece = made.piece
-    if piece.begin is None or piece.keys_only:
-        return made
-    before = [key for key in survey.keys if key[0] <= piece.begin]
-    if len(before) < 2:
-        return made
-    pts, dts = before[-2]
-    return Cut(Piece(piece.begin, piece.end, pts, dts), made.expected, made.analysed)
+    own = 0 if begin is None else int(np.searchsorted(survey.keys[:, 0], begin, side="right"))  # keyframes up to it
+    pts, dts = survey.keys[own - 2].tolist() if own >= 2 else (None, None)
+    return Cut(Piece(begin, end, pts, dts, keys_only), expected, analysed)
 
 
 def _stamp(survey: Survey, seconds: float | None) -> int | None:

@@ -68,15 +68,16 @@ class Counted:
 class Survey:
     """What the packets of a recording tell.
 
-    `pts` are int64 [n], rising: of the pictures that are shown. Empty where it can only be read from the beginning, in
-    one piece: packets without time stamps, or stamps that go back.
+    `pts` are int64 [n], rising, of the pictures that are shown; `keys` int64 [k, 2], rising, when keyframes are shown and
+    decoded. Both are empty where it can only be read from the beginning, in one piece: packets without time stamps, or
+    stamps that go back.
     """
 
     time_base: Fraction
     rate: Fraction | None
     start_ns: int  # since 1970; 0 where nothing tells
     pts: Int64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    keys: tuple[tuple[int, int], ...] = ()  # time stamps of presentation and decoding of keyframes, rising
+    keys: Int64 = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
     packets: int = 0  # as far as it could be read
 
     @property

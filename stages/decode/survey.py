@@ -51,11 +51,12 @@ def _surveyed(opened: Opened, source: SourceConfig) -> Survey:
                 shown.append(packet.pts)
     except FOREIGN:  # what could be read counts
         pass
-    pts = np.sort(np.array(shown if is_regular else [], dtype=np.int64))
-    if len(np.unique(pts)) < len(pts) or keys != sorted(keys):
-        pts = pts[:0]
-    pts = pts[pts >= keys[0][0]] if keys else pts[:0]  # nothing before the first keyframe can be decoded
-    return replace(about(opened, source), pts=pts, keys=tuple(keys) if len(pts) else (), packets=packets)
+    known = about(opened, source)
+    pts, times = np.sort(np.array(shown, dtype=np.int64)), np.array(keys, dtype=np.int64).reshape(-1, 2)
+    if not is_regular or not len(times) or np.any(np.diff(pts) == 0) or np.any(np.diff(times[:, 0]) < 0):
+        return replace(known, packets=packets)
+    # Nothing before the first keyframe can be decoded.
+    return replace(known, pts=pts[np.searchsorted(pts, times[0, 0]) :], keys=times, packets=packets)
 
 
 def about(opened: Opened, source: SourceConfig) -> Survey:

@@ -150,7 +150,7 @@ def test_keyframes_alone(clips: Path) -> None:
     looked = survey(source_of(path))
     (only,) = cut(looked, Selection(keyframes=True), workers=4)
     ((shown, reader),) = pieces(path, [only.piece])
-    assert [pts for pts, _ in shown] == [pts for pts, _ in looked.keys]
+    assert [pts for pts, _ in shown] == looked.keys[:, 0].tolist()
     assert only.expected == len(shown) == reader.counted.packets
     assert set(shown) <= set(whole(path)[0])
 
@@ -165,7 +165,7 @@ def test_nothing_that_decodes_is_an_error_of_the_whole_alone(tmp_path: Path, cli
 
 def looked(frames: int, *, every_key: int = 25, step: int = 512, start_ns: int = 0) -> Survey:
     pts = np.arange(frames, dtype=np.int64) * step + 1024
-    keys = tuple((int(at), int(at) - 100) for at in pts[::every_key])
+    keys = np.stack([pts[::every_key], pts[::every_key] - 100], 1)
     return Survey(Fraction(1, 12_800), Fraction(25), start_ns, pts, keys, frames)
 
 
