@@ -68,9 +68,9 @@ class Counted:
 class Survey:
     """What the packets of a recording tell.
 
-    `pts` are int64 [n], rising, of the pictures that are shown; `keys` int64 [k, 2], rising, when keyframes are shown and
-    decoded. Both are empty where it can only be read from the beginning, in one piece: packets without time stamps, or
-    stamps that go back.
+    `pts` are int64 [n], rising, of the pictures that are shown; `keys` int64 [k, 2], rising, when keyframes are shown
+    and decoded. Both are empty where it can only be read from the beginning, in one piece: packets without time stamps,
+    or stamps that go back.
     """
 
     time_base: Fraction
