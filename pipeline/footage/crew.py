@@ -19,7 +19,7 @@ import msgspec
 from pipeline.child import describe_exit, environment
 from pipeline.config import PipelineConfig
 from pipeline.errors import WorkerError, error_called
-from pipeline.footage.worker import Analyse, Export, Finished, Looked, Ready, Refused, Report, Start
+from pipeline.footage.orders import Analyse, Export, Finished, Looked, Ready, Refused, Report, Start
 
 WAIT_SECONDS = 0.2  # for reports, before whoever asked looks at other things
 GIVEN_UP = 3  # deaths while loading in a row: it is not the recording's fault

@@ -28,6 +28,11 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     begin: float | None = None
     end: float | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of its pictures are decoded."""
+        return self.begin is None and self.end is None and not self.keyframes
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cut:

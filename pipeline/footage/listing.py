@@ -28,6 +28,11 @@ class Recording:
     name: str
     began: str = ""  # ISO 8601; empty: as its container says
 
+    @property
+    def url(self) -> str:
+        """Its path from the root, which nobody takes for an address."""
+        return str(self.path.absolute())
+
 
 @dataclass(frozen=True, slots=True)
 class Footage:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 import msgspec
 
 from pipeline.config import OutputConfig, PipelineConfig, PublishConfig, SourceConfig, check
-from pipeline.errors import AddressError, ConfigError, SourceError, WorkerError, error_called
+from pipeline.errors import ConfigError
 from pipeline.footage.crew import Crew, Heard
-from pipeline.footage.cutting import Cut, Selection, cut
+from pipeline.footage.cutting import Selection
 from pipeline.footage.digest import settings_digest
 from pipeline.footage.exporting import missing
+from pipeline.footage.job import Job
 from pipeline.footage.joining import Joiner, NumberingOf
 from pipeline.footage.listing import REPORT, Footage, Recording
+from pipeline.footage.orders import Analyse, Export, Finished, Looked, Refused
 from pipeline.footage.shelf import Counts, Done, Origin, Part, Seen, Shelf
-from pipeline.footage.worker import Analyse, Export, Finished, Looked, Refused
-from pipeline.messages import Piece, Survey
+from pipeline.messages import Survey
 from pipeline.stage import Access, Sink, Stage
 
 State = Literal["done", "kept", "refused", "left"]
@@ -68,48 +68,6 @@ class Parts(Protocol):
     def numbering_of(self) -> NumberingOf: ...
 
 
-@dataclass(slots=True, eq=False)
-class _Segment:
-    """A recording that is being worked on."""
-
-    recording: Recording
-    cuts: list[Cut]
-    first_pts: int | None  # of all of it, where a part is wanted
-    was_cut: bool
-    given: int = 0  # pieces
-    joined: int = 0
-    reason: str = ""  # it was refused
-    is_crashed: bool = False  # and not by its own fault, perhaps
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """Footage that is being worked on."""
-
-    footage: Footage
-    origin: Origin
-    part: Part
-    joiner: Joiner
-    sinks: Sequence[Sink]
-    segments: list[_Segment | None] = field(default_factory=list)  # None: not looked over yet
-    joining: int = 0
-    frames: dict[Path, int] = field(default_factory=dict)  # looked at, by the file of a piece
-    there: set[Path] = field(default_factory=set)  # files of pieces that nobody is writing
-
-    @property
-    def is_joined(self) -> bool:
-        return self.joining == len(self.segments)
-
-    @property
-    def refused(self) -> tuple[str, ...]:
-        return tuple(segment.reason for segment in self.segments if segment is not None and segment.reason)
-
-    def file_of(self, segment: int, piece: Piece) -> Path:
-        """By its time, so that a run that cuts otherwise takes it for no other."""
-        begin, end = ("" if edge is None else edge for edge in (piece.begin, piece.end))
-        return self.part.pieces / f"{segment}_{begin}_{end}.piece"
-
-
 Waiting = Iterator[tuple[int, tuple[Footage, Done | None]]]  # footage that was not begun, numbered
 
 
@@ -135,7 +93,7 @@ class Work:
         self._exporting: dict[Path, tuple[Footage, Outcome]] = {}  # by the folder
         self._settings = settings_digest(config, selection)
         self._access = Access(files_root=config.files_root)
-        self._jobs: list[_Job] = []
+        self._jobs: list[Job] = []
         self._outcomes: dict[str, Outcome] = {}
         self._stopping = False
 
@@ -153,7 +111,7 @@ class Work:
                     self._work(crew, screen)
             finally:
                 for job in self._jobs:
-                    _close(job)
+                    job.close()
                     self._shelf.leave(job.footage.name)
             outcomes = [self._outcomes.get(one.name) or _outcome(one, "left") for one in self._footage]
             listed = msgspec.json.format(msgspec.json.encode({"recordings": outcomes}), indent=1) + b"\n"
@@ -177,108 +135,69 @@ class Work:
 
     def _next_order(self, waiting: Waiting, screen: Screen) -> Analyse | Export | None:
         """What is to be done next: exports of what is whole, then pieces; None where there is nothing."""
-        if self._to_export:
-            footage, outcome = self._to_export.pop(0)
-            folder = self._shelf.folder_of(footage.name)
-            self._exporting[folder] = footage, outcome
-            names = tuple(missing(self._export_files, folder))
-            return Export(names, str(folder), tuple(str(segment.path) for segment in footage.segments))
-        for job in self._jobs:
-            order = self._order_of(job)
-            if order is not None:
-                return order
-        for number, (footage, mark) in waiting:
-            if self._stopping:
-                return None
-            if mark is not None:
-                self._whole(_outcome(footage, "kept", counts=mark.counts, refused=mark.refused), footage, screen)
-                if self._to_export:
-                    return self._next_order(waiting, screen)
-                continue
-            screen.begin(footage, number)
-            begun = self._begun(footage, screen)
-            if begun is not None and (order := self._order_of(begun)) is not None:
-                return order
-            self._join(screen)
+        while not self._stopping:
             if self._to_export:
-                return self._next_order(waiting, screen)
+                return self._next_export()
+            orders = (job.next_order() for job in self._jobs)
+            if (order := next((one for one in orders if one is not None), None)) is not None:
+                return order
+            self._join(screen)  # what gave no order may be whole, and need not hold its files open
+            if self._to_export:
+                continue
+            following = next(waiting, None)
+            if following is None:
+                return None
+            self._begin(*following, screen)
         return None
 
-    def _begun(self, footage: Footage, screen: Screen) -> _Job | None:
+    def _next_export(self) -> Export:
+        footage, outcome = self._to_export.pop(0)
+        folder = self._shelf.folder_of(footage.name)
+        self._exporting[folder] = footage, outcome
+        names = tuple(missing(self._export_files, folder))
+        return Export(names, str(folder), tuple(str(segment.path) for segment in footage.segments))
+
+    def _begin(self, number: int, planned: tuple[Footage, Done | None], screen: Screen) -> None:
+        footage, mark = planned
+        if mark is not None:
+            self._whole(_outcome(footage, "kept", counts=mark.counts, refused=mark.refused), footage, screen)
+            return
+        screen.begin(footage, number)
         origin = self._origin(footage)
         if origin is None:
             reason = f"{footage.shown}: there is no such file any more"
             self._end(_outcome(footage, "refused", reason=reason), footage, screen)
-            return None
+            return
         part = self._shelf.begin(footage.name, origin)
         sinks = self._parts.build_sinks(self._of_results(part))
         tracker = self._parts.build_tracker(self._config)
-        joiner = Joiner(footage.name, tracker=tracker, numbering_of=self._parts.numbering_of, sinks=sinks)
-        job = _Job(footage, origin, part, joiner, sinks, [None] * len(footage.segments))
-        self._jobs.append(job)
-        return job
-
-    def _order_of(self, job: _Job) -> Analyse | None:
-        """Its next piece that is neither looked at nor being looked at."""
-        for number, recording in enumerate(job.footage.segments):
-            segment = job.segments[number]
-            if segment is None:
-                segment = job.segments[number] = self._looked_over(recording, alone=len(job.segments) == 1)
-            while not segment.reason and segment.given < len(segment.cuts):
-                piece, path = segment.cuts[segment.given], job.file_of(number, segment.cuts[segment.given].piece)
-                segment.given += 1
-                if path.is_file():
-                    job.frames[path] = piece.expected
-                    job.there.add(path)
-                    continue
-                return Analyse(
-                    recording=_url(recording),
-                    began=recording.began,
-                    piece=piece.piece,
-                    selection=self._selection,
-                    was_cut=segment.was_cut,
-                    target=str(path),
-                    analysed=None if piece.analysed is None else piece.analysed.tobytes(),
-                )
-        return None
-
-    def _looked_over(self, recording: Recording, *, alone: bool) -> _Segment:
-        source = msgspec.structs.replace(
-            self._config.source_configs[0], url=_url(recording), source_id="recording", began=recording.began
+        job = Job(
+            footage,
+            origin,
+            part,
+            joiner=Joiner(footage.name, tracker=tracker, numbering_of=self._parts.numbering_of, sinks=sinks),
+            sinks=sinks,
+            look_over=self._look_over,
+            selection=self._selection,
+            workers=self._workers,
         )
-        try:
-            survey = self._parts.survey(source, access=self._access)
-        except (SourceError, AddressError) as exc:
-            return _Segment(recording, [], None, False, reason=str(exc))
-        cuts = cut(survey, self._selection, workers=self._workers)
-        first_pts = int(survey.pts[0]) if survey.can_be_cut and self._selection.begin is not None else None
-        reason = "" if cuts or not alone else f"{recording.path}: it has nothing of the time that is asked for"
-        return _Segment(recording, cuts, first_pts, survey.can_be_cut, reason=reason)
+        self._jobs.append(job)
+
+    def _look_over(self, recording: Recording) -> Survey:
+        source = msgspec.structs.replace(
+            self._config.source_configs[0], url=recording.url, source_id="recording", began=recording.began
+        )
+        return self._parts.survey(source, access=self._access)
 
     def _hear(self, heard: Heard, screen: Screen) -> None:
         if isinstance(heard.order, Export):
             self._hear_exporter(heard.order, heard.report, screen)
             return
-        path = Path(heard.order.target)
-        job = next((one for one in self._jobs if one.part.pieces == path.parent), None)
-        if job is None:
-            return  # it was refused for another of its pieces
-        match heard.report:
-            case Looked(frames):
-                job.frames[path] = frames
-            case Finished(frames):
-                job.frames[path] = frames
-                job.there.add(path)
-            case Refused(reason, kind):
-                error = error_called(kind, reason)
-                if not isinstance(error, SourceError | WorkerError):
-                    raise error
-                segment = job.segments[int(path.stem.partition("_")[0])]
-                assert segment is not None
-                segment.reason = segment.reason or reason
-                segment.is_crashed |= isinstance(error, WorkerError)
-        expected = sum(one.expected for made in job.segments if made is not None for one in made.cuts)
-        screen.step(job.footage, sum(job.frames.values()), expected)
+        target = Path(heard.order.target)
+        job = next((one for one in self._jobs if one.pieces == target.parent), None)
+        if job is not None:  # else it was refused for another of its pieces
+            job.hear(target, heard.report)
+            screen.step(job.footage, job.frames, job.expected)
 
     def _hear_exporter(self, order: Export, report: Looked | Finished | Refused, screen: Screen) -> None:
         folder = Path(order.folder)
@@ -294,47 +213,21 @@ class Work:
 
     def _join(self, screen: Screen) -> None:
         """What was found, as far as it is there without a hole; results that are whole take their place."""
-        for job in list(self._jobs):
-            while not job.is_joined and self._joins(job):
-                pass
-            if job.is_joined:
-                self._jobs.remove(job)
-                self._finish(job, screen)
+        for job in [job for job in self._jobs if job.join()]:
+            self._jobs.remove(job)
+            self._finish(job, screen)
 
-    def _joins(self, job: _Job) -> bool:
-        """Join one piece, or pass to the next segment; False where there is nothing to join yet."""
-        segment = job.segments[job.joining]
-        if segment is None:
-            return False
-        if segment.reason or segment.joined == len(segment.cuts):
-            if segment.reason:
-                job.joiner.lose_segment()
-            job.joiner.begin_segment()
-            job.joining += 1
-            return True
-        path = job.file_of(job.joining, segment.cuts[segment.joined].piece)
-        if path not in job.there:
-            return False
-        selection = self._selection
-        whole = selection.begin is None and selection.end is None and not selection.keyframes
-        job.joiner.add(path, first_pts=segment.first_pts, whole=whole)
-        segment.joined += 1
-        return True
-
-    def _finish(self, job: _Job, screen: Screen) -> None:
-        footage, counts, refused = job.footage, job.joiner.counts, job.refused
+    def _finish(self, job: Job, screen: Screen) -> None:
+        footage, counts, refused = job.footage, job.counts, job.refused
         if not counts.frames and not refused:
-            why = (
-                f"no frame of it can be decoded, or is of the time that is asked for ({counts.undecoded} packets lost)"
-            )
+            why = f"no frame can be decoded, or is of the time that is asked for ({counts.undecoded} packets lost)"
             refused = (f"{footage.shown}: {why}",)
-        _close(job)
-        crashed = any(segment is not None and segment.is_crashed for segment in job.segments)
+        job.close()
         if len(refused) == len(footage.segments):
-            (self._shelf.leave if crashed else self._shelf.give_up)(footage.name)
+            (self._shelf.leave if job.is_crashed else self._shelf.give_up)(footage.name)
             self._end(_outcome(footage, "refused", reason=refused[0], refused=refused), footage, screen)
             return
-        mark = Done(source=footage.shown, origin=job.origin, counts=counts, refused=refused, lacks=crashed)
+        mark = Done(source=footage.shown, origin=job.origin, counts=counts, refused=refused, lacks=job.is_crashed)
         self._shelf.finish(footage.name, mark)
         self._whole(_outcome(footage, "done", counts=counts, refused=refused), footage, screen)
 
@@ -381,16 +274,6 @@ def check_plan(config: PipelineConfig, recordings: Sequence[Recording], director
     for recording in recordings:
         if target in recording.path.resolve().parents:
             raise ConfigError(f"--output: {directory} holds the recording {recording.path}; name another folder")
-
-
-def _url(recording: Recording) -> str:
-    """Its path from the root, which nobody takes for an address."""
-    return str(recording.path.absolute())
-
-
-def _close(job: _Job) -> None:
-    for sink in job.sinks:
-        sink.close()
 
 
 def _outcome(
