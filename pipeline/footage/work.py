@@ -245,12 +245,15 @@ class Work:
 
     def _of_workers(self) -> PipelineConfig:
         """Everything that a worker must know: one thread each, so that as many as there are cores keep them busy."""
-        detector = self._config.detector_config
+        detector, segmenter = self._config.detector_config, self._config.segmenter_config
         if not self._config.expects_gpu:
             detector = msgspec.structs.replace(detector, threads=1, requests=1)
+            segmenter = segmenter and msgspec.structs.replace(segmenter, threads=1)
         nothing, silent = OutputConfig(), PublishConfig(bind=None)
         return check(
-            msgspec.structs.replace(self._config, detector=detector, output=nothing, publish=silent, engine="inline")
+            msgspec.structs.replace(
+                self._config, detector=detector, segmenter=segmenter, output=nothing, publish=silent, engine="inline"
+            )
         )
 
     def _of_results(self, part: Part) -> PipelineConfig:

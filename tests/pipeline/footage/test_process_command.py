@@ -17,9 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import build
 from pipeline.cli.app import execute
 from pipeline.config import check, parse
 from pipeline.footage.digest import settings_digest
+from pipeline.footage.shelf import Shelf
+from pipeline.footage.work import Work
 from tests.cameras.numbered import numbered_frames
 from tests.pipeline.cli.command_line import ROOT, everyframe, one_line, started
 
@@ -211,6 +214,14 @@ def test_other_weights_in_a_file_of_the_same_name_are_other_settings(setting: st
     assert digest() == first
     file.write_bytes(b"two")
     assert digest() != first
+
+
+def test_a_worker_has_one_thread_for_each_of_its_networks(tmp_path: Path) -> None:
+    networks = {"detector": {"model": "det.onnx"}, "segmenter": {"model": "seg.onnx"}}
+    config = check(parse({"sources": ["a=a.mp4"], "device": "cpu", **networks}))
+    given = Work(config, [], Shelf(tmp_path), parts=build)._of_workers()
+    assert given.segmenter_config is not None
+    assert (given.detector_config.threads, given.segmenter_config.threads) == (1, 1)
 
 
 def test_a_folder_of_somebody_s_own_is_not_replaced(footage: Path, tmp_path: Path) -> None:
