@@ -170,6 +170,7 @@ def _check_alone(config: PipelineConfig) -> None:
         "redis.url": config.redis.url,
         "mqtt.url": config.mqtt.url,
         "webhook.url": config.webhook.url,
+        "zones": config.zones,
         "output.annotate": config.output.annotate,
         "output.export": config.output.export.files or None,
     }

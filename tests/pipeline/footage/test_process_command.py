@@ -284,3 +284,11 @@ def test_what_cannot_be_done_is_told_in_one_line(
         return
     assert ran.returncode in (1, 2)
     assert told.format(footage=own) in one_line(ran.stderr)
+
+
+def test_zones_which_it_does_not_watch_are_refused(footage: Path, tmp_path: Path) -> None:
+    file = tmp_path / "everyframe.yaml"
+    file.write_text(f"zones: {ROOT / 'samples' / 'crossing' / 'zones.yaml'}\n")
+    ran = process(str(footage), "--output", str(tmp_path / "results"), "--config", str(file), "--dry-run")
+    assert ran.returncode == 2
+    assert "zones is set; 'everyframe process' writes files alone" in one_line(ran.stderr)
