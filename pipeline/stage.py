@@ -275,14 +275,19 @@ class Progress:
 
 
 @runtime_checkable
-class DeferredSink(Sink, Protocol):
+class ComplainingSink(Sink, Protocol):
+    """A sink that has more to tell than which items it did not take."""
+
+    def complaints(self) -> list[SinkError]:
+        """What went wrong since it was last asked."""
+
+
+@runtime_checkable
+class DeferredSink(ComplainingSink, Protocol):
     """A sink that waits for nothing, and delivers in its own time."""
 
     def progress(self) -> Progress:
         """How far it has come."""
-
-    def complaints(self) -> list[SinkError]:
-        """What went wrong since it was last asked."""
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from pipeline.errors import ConfigError, DeviceLost, EveryframeError, SinkError
 from pipeline.graph import Completed, Graph, Lanes
 from pipeline.messages import Batch, FrameResult, Gap, RunStatistics, SourceStatus, Surface
 from pipeline.retry import Backoff
-from pipeline.stage import Access, DeferredSink, Sink
+from pipeline.stage import Access, ComplainingSink, Sink
 
 JOIN_SECONDS = 2.0
 
@@ -174,7 +174,7 @@ class InlineEngine:
                 sink.close()
             except SinkError as exc:
                 errors.append(exc)
-            if isinstance(sink, DeferredSink):
+            if isinstance(sink, ComplainingSink):
                 errors += sink.complaints()
         if errors:
             raise errors[0]
@@ -203,7 +203,7 @@ class InlineEngine:
 
     def _raise_first_error(self) -> None:
         for sink in self._sinks:
-            if isinstance(sink, DeferredSink):
+            if isinstance(sink, ComplainingSink):
                 self._failures += sink.complaints()
         errors = [feed.error for feed in self._feeds if feed.failed and feed.error is not None] + self._failures
         if not errors:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pipeline.errors import SinkError
 from pipeline.links.link import Link
 from pipeline.messages import Frame, FrameResult, Gap, SourceStatus, Surface, ZoneEvent
-from pipeline.stage import CodedSink, DeferredSink, Place, Sink
+from pipeline.stage import CodedSink, ComplainingSink, DeferredSink, Place, Sink
 from pipeline.wire import decode_result, select_kind
 from pipeline.workers.builder import ResultPublisher, Watch
 from pipeline.workers.deferred import DeferredAccount, counts_of
@@ -106,6 +106,7 @@ class Outputs:
         self._sinks = [SinkAccount(sink, complain) for sink in sinks if not isinstance(sink, CodedSink)]
         self._deferred = [DeferredAccount(sink) for sink in sinks if isinstance(sink, CodedSink)]
         self._in_their_own_time = [sink for sink in sinks if isinstance(sink, DeferredSink)]
+        self._complaining = [sink for sink in sinks if isinstance(sink, ComplainingSink)]
 
     @property
     def draws(self) -> bool:
@@ -190,12 +191,12 @@ class Outputs:
             deferred.sink.write(status, None)
 
     def complaints(self) -> Iterator[tuple[str, SinkError]]:
-        """What the socket, and sinks that deliver in their own time, have to tell people, and about what."""
+        """What the socket, and sinks beside what they did not take, have to tell people, and about what."""
         if self._publisher is not None:
             yield from (("publish", SinkError(text)) for text in self._publisher.complaints())
         if self._zones is not None:
             yield from (("zones", SinkError(text)) for text in self._zones.complaints())
-        for sink in self._in_their_own_time:
+        for sink in self._complaining:
             yield from ((sink.name, error) for error in sink.complaints())
 
     def finish(self) -> None:

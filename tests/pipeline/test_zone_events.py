@@ -188,6 +188,8 @@ def test_a_class_that_no_model_has_is_complained_of_once(tmp_path: Path, zones_f
         InlineEngine(config, **parts) as engine,
     ):
         list(engine.items())
+    watched = in_file(tmp_path)  # the other zone is told of to the end
+    assert [event.reason for event in watched if event.type == "zone_left"] == ["moved", "track_ended"] * 2
     watch = ZoneWatch(load_zones(zones_file))
     told = [(watch.take(frame(i, (1, (5.0, 5.0)))) and []) or watch.complaints() for i in range(3)]
     assert [len(complaints) for complaints in told] == [1, 0, 0]
