@@ -52,7 +52,7 @@ def _event(event: ZoneEvent) -> str:
         return f"{who} crossed {event.place}: {event.direction}"
     if event.type == "zone_entered":
         return f"{who} entered {event.place}"
-    if event.type == "zone_left":
+    if event.type == "zone_left" and event.dwell_seconds is not None:
         return f"{who} left {event.place} after {event.dwell_seconds:.1f} s"
     return f"{event.occupancy} in {event.place}" if event.occupancy is not None else f"{event.type} {event.place}"
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.cli.app import execute
 from pipeline.cli.watch_table import HEAD, table_line
-from pipeline.messages import Detections, Gap, Latency, SourceStatus, TrackState
+from pipeline.messages import Detections, Gap, Latency, SourceStatus, TrackState, ZoneEvent
 from pipeline.wire import result_from_json
 from stages.publish.zeromq import ZeroMQPublisher
 from tests.pipeline.cli.command_line import started
@@ -184,6 +184,10 @@ def test_lines_of_every_kind():
     )
     assert table_line(status).endswith("FAULTED, 9 results, 2 dropped, p95 2 ms: nobody answers")
     assert table_line(replace(status, damaged=3)).endswith(", 2 dropped, 3 damaged, p95 2 ms: nobody answers")
+    seen = {"source_id": "yard", "epoch": 1, "seq": 7, "number": 0, "time_ns": 9_500_000_000, "place": "kerb"}
+    left = ZoneEvent(type="zone_left", track_id=4, class_name="car", entered_time_ns=2_000_000_000, **seen)
+    assert table_line(left) == "yard                    1/7  00:00:09.500  car 4 left kerb after 7.5 s"
+    assert table_line(replace(left, entered_time_ns=None)).endswith("  zone_left kerb")  # as others may send it
 
 
 def test_what_redis_holds_is_watched_like_what_is_published(capsys, redis_server, tmp_path, monkeypatch):
