@@ -17,12 +17,12 @@ from pipeline.messages import (
     Timings,
     Tracks,
 )
-from pipeline.wire.json_schema import ResultObject, TracksObject
+from pipeline.wire.json_schema import ResultHead
 from pipeline.wire.schema import ResultRecord
 
 
 def assemble(
-    record: ResultRecord | ResultObject | TracksObject,
+    record: ResultRecord | ResultHead,
     *,
     classes: Classes,
     detections: Detections,

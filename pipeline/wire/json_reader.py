@@ -18,6 +18,7 @@ from pipeline.messages import (
     Detections,
     FrameResult,
     Gap,
+    Int32,
     Int64,
     Item,
     LeftReason,
@@ -38,8 +39,8 @@ from pipeline.wire.json_schema import (
     PanopticObject,
     PolygonsObject,
     ResultObject,
+    SeenRow,
     SegmentRow,
-    TrackRow,
     TracksObject,
 )
 from pipeline.wire.limits import DEFAULT_LIMITS, Limits, check_area, check_count
@@ -79,12 +80,13 @@ def result_from_json(values: Any, *, limits: Limits = DEFAULT_LIMITS) -> FrameRe
     classes = Classes(record.classes.things, record.classes.stuff)
     check_count("classes", len(classes.names), limits.classes)
     detections, track_ids = _detections(record.detections, len(classes.names), limits)
+    index = _integers((_index(row.detection_index) for row in record.tracks), np.int32)
     return assemble(
         record,
         classes=classes,
         detections=detections,
         track_ids=track_ids,
-        tracks=_tracks(record.tracks, len(classes.names), len(detections), limits),
+        tracks=_tracks(record.tracks, index, len(classes.names), len(detections), limits),
         panoptic=_panoptic(record.panoptic, len(classes.names), len(detections), limits),
         polygons=_polygons(record.polygons, len(classes.names), len(detections), limits),
         gap_before=record.gap_before,
@@ -114,23 +116,13 @@ def tracks_from_line(line: bytes, *, limits: Limits = DEFAULT_LIMITS) -> FrameRe
     check_area("picture", record.width, record.height, limits.picture_pixels)
     classes = Classes(record.classes.things, record.classes.stuff)
     check_count("classes", len(classes.names), limits.classes)
-    check_count("tracks", len(record.tracks), limits.tracks)
-    rows = record.tracks
-    tracks = Tracks(
-        ids=_integers((row.id for row in rows), np.int64),
-        boxes=_floats((row.box for row in rows), 4),
-        labels=_integers((row.label for row in rows), np.int32),
-        scores=_floats(row.score for row in rows),
-        states=_integers((STATES[row.state] for row in rows), np.uint8),
-        detection_index=np.full(len(rows), -1, dtype=np.int32),
-    )
-    check_tracks(tracks, classes=len(classes.names), detections=0)
+    nowhere = np.full(len(record.tracks), -1, dtype=np.int32)
     return assemble(
         record,
         classes=classes,
         detections=Detections.empty(),
         track_ids=np.zeros(0, dtype=np.int64),
-        tracks=tracks,
+        tracks=_tracks(record.tracks, nowhere, len(classes.names), 0, limits),
         panoptic=None,
         polygons=None,
         gap_before=record.gap_before,
@@ -199,7 +191,7 @@ def _detections(rows: tuple[DetectionRow, ...], classes: int, limits: Limits) ->
     return detections, track_ids
 
 
-def _tracks(rows: tuple[TrackRow, ...], classes: int, detections: int, limits: Limits) -> Tracks:
+def _tracks(rows: Sequence[SeenRow], index: Int32, classes: int, detections: int, limits: Limits) -> Tracks:
     check_count("tracks", len(rows), limits.tracks)
     tracks = Tracks(
         ids=_integers((row.id for row in rows), np.int64),
@@ -207,7 +199,7 @@ def _tracks(rows: tuple[TrackRow, ...], classes: int, detections: int, limits: L
         labels=_integers((row.label for row in rows), np.int32),
         scores=_floats(row.score for row in rows),
         states=_integers((STATES[row.state] for row in rows), np.uint8),
-        detection_index=_integers((_index(row.detection_index) for row in rows), np.int32),
+        detection_index=index,
     )
     check_tracks(tracks, classes=classes, detections=detections)
     return tracks

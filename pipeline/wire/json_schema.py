@@ -38,14 +38,19 @@ class DetectionRow(Record, frozen=True, kw_only=True):
     track_id: Count64 | None = None
 
 
-class TrackRow(Record, frozen=True, kw_only=True):
-    """One track."""
+class SeenRow(Record, frozen=True, kw_only=True):
+    """One track, wherever it was detected."""
 
     id: Count64
     box: Box
     label: Int32
     score: Number
     state: StateWord
+
+
+class TrackRow(SeenRow, frozen=True, kw_only=True):
+    """One track."""
+
     detection_index: Count | None = None
 
 
@@ -88,8 +93,8 @@ class PolygonsObject(Record, frozen=True, kw_only=True):
     segments: tuple[RingedSegmentRow, ...]
 
 
-class ResultObject(Record, frozen=True, kw_only=True, tag_field="type", tag="result"):
-    """A result as it stands in a line of JSON."""
+class ResultHead(Record, frozen=True, kw_only=True):
+    """What a line of a result tells beside what was found."""
 
     schema: Version
     source_id: SourceId
@@ -106,6 +111,11 @@ class ResultObject(Record, frozen=True, kw_only=True, tag_field="type", tag="res
     discontinuity: bool = False
     model: ModelPart
     classes: ClassesPart
+
+
+class ResultObject(ResultHead, frozen=True, kw_only=True, tag_field="type", tag="result"):
+    """A result as it stands in a line of JSON."""
+
     detections: tuple[DetectionRow, ...] = ()
     tracks: tuple[TrackRow, ...] = ()
     panoptic: PanopticObject | None = None
@@ -113,34 +123,9 @@ class ResultObject(Record, frozen=True, kw_only=True, tag_field="type", tag="res
     timings: TimingsPart | None = None
 
 
-class SeenRow(Record, frozen=True, kw_only=True):
-    """One track, wherever it was detected."""
+class TracksObject(ResultHead, frozen=True, kw_only=True, tag_field="type", tag="result"):
+    """What it tells of its tracks; its detections and masks, most of its bytes, are passed over."""
 
-    id: Count64
-    box: Box
-    label: Int32
-    score: Number
-    state: StateWord
-
-
-class TracksObject(Record, frozen=True, kw_only=True, tag_field="type", tag="result"):
-    """What a line of a result tells of its tracks; its detections and masks, most of its bytes, are passed over."""
-
-    schema: Version
-    source_id: SourceId
-    epoch: Epoch
-    seq: Count64
-    gap_before: Count = 0
-    pts: Number64 | None = None
-    time_base: tuple[Count64, Epoch]
-    capture_time_ns: Number64
-    clock: Word
-    width: Pixels
-    height: Pixels
-    analysed: bool = True
-    discontinuity: bool = False
-    model: ModelPart
-    classes: ClassesPart
     tracks: tuple[SeenRow, ...] = ()
 
 
