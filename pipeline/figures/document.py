@@ -31,13 +31,18 @@ class Spread(_Part, frozen=True, kw_only=True):
     longest_seconds: float
 
 
-class ClassPart(_Part, frozen=True, kw_only=True):
-    """One class over the whole time."""
+class BinClass(_Part, frozen=True, kw_only=True):
+    """One class in a piece of time."""
 
     class_name: str
     tracks: int
     most_at_once: int
     mean_at_once: float
+
+
+class ClassPart(BinClass, frozen=True, kw_only=True):
+    """One class over the whole time."""
+
     dwell: Spread
 
 
@@ -67,26 +72,6 @@ class VisitPart(_Part, frozen=True, kw_only=True):
     tracks: Spread
 
 
-class ZonePart(_Part, frozen=True, kw_only=True):
-    """One zone over the whole time."""
-
-    zone: str
-    occupied_share: float
-    most_at_once: int
-    mean_at_once: float
-    visits: Spread
-    classes: list[VisitPart]
-
-
-class BinClass(_Part, frozen=True, kw_only=True):
-    """One class in a piece of time."""
-
-    class_name: str
-    tracks: int
-    most_at_once: int
-    mean_at_once: float
-
-
 class BinZone(_Part, frozen=True, kw_only=True):
     """One zone in a piece of time."""
 
@@ -94,6 +79,13 @@ class BinZone(_Part, frozen=True, kw_only=True):
     occupied_share: float
     most_at_once: int
     mean_at_once: float
+
+
+class ZonePart(BinZone, frozen=True, kw_only=True):
+    """One zone over the whole time."""
+
+    visits: Spread
+    classes: list[VisitPart]
 
 
 class BinPart(_Part, frozen=True, kw_only=True):
