@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pipeline.cli.ask_text import position, span
+from pipeline.cli.ask_text import crossings, position, span
 from pipeline.errors import SinkError, UsageError
 from pipeline.figures.document import BinPart, Document, Part
 from pipeline.messages import UInt8
@@ -59,7 +59,7 @@ def panels_of(part: Part, every_seconds: float) -> Iterator[Panel]:
         rows = [(f"{one.line}: {one.direction}", one.classes) for one in part.lines]
         yield Bars("Lines crossed", rows)
         keys = [(one.line, one.direction) for one in part.lines]
-        crossed = {f"{k[0]}: {k[1]}": [_crossings(p, k) for p in part.bins] for k in keys}
+        crossed = {f"{k[0]}: {k[1]}": [crossings(p, k) for p in part.bins] for k in keys}
         yield curves(f"Lines crossed, {each}", crossed)
     if part.zones:
         zones = [one.zone for one in part.zones]
@@ -76,10 +76,6 @@ def _of(piece: BinPart, name: str) -> tuple[float, float]:
 def _in(piece: BinPart, zone: str) -> tuple[float, float]:
     """The mean at once in a zone, and the share of time that somebody was."""
     return next(((one.mean_at_once, one.occupied_share) for one in piece.zones if one.zone == zone), (0.0, 0.0))
-
-
-def _crossings(piece: BinPart, key: tuple[str, str]) -> float:
-    return sum(one.count for one in piece.lines if (one.line, one.direction) == key)
 
 
 def _ticks(part: Part, every_seconds: float) -> list[tuple[float, str]]:

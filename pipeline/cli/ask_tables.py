@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.ask_text import filled, span, spark, when
+from pipeline.cli.ask_text import crossings, filled, span, spark, when
 from pipeline.figures.document import BinPart, DirectionPart, Document, Part, Spread
 
 WIDE: Final = 200  # columns where the output is no terminal, so that no row is folded
@@ -83,7 +83,7 @@ def _lines(part: Part, every_seconds: float, room: int) -> Table:
     table.add_column("of which")
     table.add_column("over time", no_wrap=True)
     keys = [_key(one) for one in part.lines]
-    series = {key: _series(part, every_seconds, _crossings, key) for key in keys}
+    series = {key: _series(part, every_seconds, crossings, key) for key in keys}
     highest = max((value for values in series.values() for value in values), default=0.0)
     for one in part.lines:
         of_which = ", ".join(f"{name} {count}" for name, count in one.classes.items())
@@ -168,7 +168,3 @@ def _zone_mean(piece: BinPart, name: str) -> float:
 
 def _all_mean(piece: BinPart) -> float:
     return sum(one.mean_at_once for one in piece.classes)
-
-
-def _crossings(piece: BinPart, key: tuple[str, str]) -> float:
-    return sum(one.count for one in piece.lines if (one.line, one.direction) == key)

@@ -9,7 +9,6 @@ from typing import Final
 from pipeline.figures.document import BinPart, Part
 
 BLOCKS: Final = " ▁▂▃▄▅▆▇█"
-DAY_NS: Final = 86_400 * 10**9
 
 
 def when(part: Part, time_ns: int, *, every_seconds: float) -> str:
@@ -50,6 +49,11 @@ def spark(values: Sequence[float], *, widest: int, highest: float | None = None)
         return BLOCKS[0] * len(values)
     steps = len(BLOCKS) - 1
     return "".join(BLOCKS[min(steps, max(round(value / top * steps), 1 if value > 0 else 0))] for value in values)
+
+
+def crossings(piece: BinPart, key: tuple[str, str]) -> float:
+    """How often a line was crossed one way, by whatever class; `key` is (line, direction)."""
+    return sum(one.count for one in piece.lines if (one.line, one.direction) == key)
 
 
 def filled(part: Part, every_seconds: float) -> list[BinPart | None]:

@@ -45,7 +45,6 @@ class Figures:
     epochs: int = 0
     begins_ns: int | None = None  # capture time of the first result and of the last
     ends_ns: int | None = None
-    clocks: set[str] = field(default_factory=set)
     bins: defaultdict[int, Bin] = field(default_factory=lambda: defaultdict(Bin))  # by number from 1970 on
     tracks: Counter[str] = field(default_factory=Counter)  # by class
     dwell: defaultdict[str, Durations] = field(default_factory=lambda: defaultdict(Durations))  # of tracks, by class
@@ -67,7 +66,6 @@ class Figures:
         self.epochs += other.epochs
         self.begins_ns = min(_known(self.begins_ns, other.begins_ns), default=None)
         self.ends_ns = max(_known(self.ends_ns, other.ends_ns), default=None)
-        self.clocks |= other.clocks
         self.tracks += other.tracks
         for number, one in other.bins.items():
             self.bins[number].add(one)
@@ -119,7 +117,6 @@ class Tally:
         figures.frames += 1
         figures.begins_ns = min(_known(figures.begins_ns, time_ns))
         figures.ends_ns = max(_known(figures.ends_ns, time_ns))
-        figures.clocks.add(result.clock)
         number = time_ns // self._every_ns
         if number != self._bin_number:
             self._close_bin()
