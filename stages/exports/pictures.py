@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from pipeline.config import SourceConfig, expand
+from pipeline.config import SourceConfig
 from pipeline.errors import SourceError
 from pipeline.messages import FrameResult, Piece, Surface
 from stages.exports.entry import Job
@@ -83,7 +83,7 @@ def _all_of(job: Job, first: FrameResult) -> Iterator[tuple[int | None, Surface]
 
 
 def source_of(source: SourceConfig, video: Path) -> SourceConfig:
-    """The settings for this file."""
+    """The settings for this file; its address is a path, in which nothing is a variable."""
     return msgspec.structs.replace(source, url=str(video.absolute()))
 
 
@@ -132,7 +132,7 @@ def _sought(places: list[Place], job: Job) -> Iterator[tuple[Place, Surface]]:
     from stages.decode.surface import SurfaceMaker
 
     source = source_of(job.source, job.videos[0])
-    found = open_container(source, expand(source.url))
+    found = open_container(source, source.url)
     try:
         make = SurfaceMaker(codec=found.stream.codec_context.name)
         for place in places:

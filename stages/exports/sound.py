@@ -12,7 +12,6 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.stream import Discard
 
-from pipeline.config import expand
 from stages.decode.container import open_container
 from stages.decode.faults import FOREIGN
 from stages.exports.entry import Job
@@ -41,7 +40,7 @@ def add_sound(drawn: Path, target: Path, job: Job, span: Span) -> bool:
     left out. Raises `SinkError`, `SourceError`, `Stopped`.
     """
     source = source_of(job.source, job.videos[0])
-    recording = open_container(source, expand(source.url)).container
+    recording = open_container(source, source.url).container
     try:
         sound = next((stream for stream in recording.streams.audio if stream.codec_context is not None), None)
         if sound is None:

@@ -107,3 +107,11 @@ def test_sound_of_a_part_begins_and_ends_with_it(codec: str, tmp_path: Path) -> 
     assert flash_and_beep_seconds(made) == (pytest.approx(0.4, abs=0.001), pytest.approx(0.4, abs=0.003))
     with av.open(str(made)) as container:
         assert float(np.float64(container.streams.audio[0].duration) * container.streams.audio[0].time_base) < 1.05
+
+
+def test_a_name_is_no_variable(small: Recording, tmp_path: Path) -> None:
+    video = tmp_path / "${NO_SUCH_VARIABLE}.mp4"
+    video.write_bytes(small.video.read_bytes() if isinstance(small.video, Path) else b"")
+    folder = replace(small, video=video).into(tmp_path / "made", "video", "report")
+    assert len(pictures(folder / "annotated.mp4")) == 12
+    assert len(images(folder)) == 4
