@@ -164,13 +164,19 @@ def _export(order: Export, config: PipelineConfig, tell: Tell) -> None:
     """Raises `ConfigError`, `SinkError`, `SourceError`, `WireError`."""
     from pipeline.build import export_recording
 
-    told = 0.0
+    looked, told = 0, 0.0
 
     def step(done: int, _: int | None) -> None:
+        nonlocal looked
+        looked = done
+
+    def stopping() -> bool:
+        """No; but it is asked all the time, when all is read too, and a worker that tells nothing is ended."""
         nonlocal told
         if time.monotonic() - told > TELL_SECONDS:
             told = time.monotonic()
-            tell(Looked(done))
+            tell(Looked(looked))
+        return False
 
     folder = Path(order.folder)
     export_recording(
@@ -180,7 +186,7 @@ def _export(order: Export, config: PipelineConfig, tell: Tell) -> None:
         video=[Path(recording) for recording in order.recordings],
         source=config.source_configs[0],
         tell=step,
-        stopping=lambda: False,
+        stopping=stopping,
     )
 
 

@@ -29,6 +29,7 @@ class PanopticExport:
         self._folder = Part(job.folder / "panoptic")
         with written(self._folder.path):
             self._folder.part.mkdir()
+        self._check = job.check
         self._classes: Classes | None = None
 
     def add(self, entry: Entry) -> None:
@@ -52,7 +53,7 @@ class PanopticExport:
         """Folder and file into their places. Raises `SinkError`."""
         if self._classes is None:
             self._file.begin(info_of(None))
-        self._folder.into_place()
+        self._folder.into_place(check=self._check)
         self._file.finish(categories_of(self._classes))
 
     def abandon(self) -> None:

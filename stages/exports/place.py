@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,11 +22,12 @@ class Part:
         with written(path):
             self.discard()
 
-    def into_place(self) -> None:
-        """Have it appear, in place of what was there. Raises `SinkError`."""
+    def into_place(self, *, check: Callable[[], None] = lambda: None) -> None:
+        """Have it appear, in place of what was there; `check` is called for each file of many. Raises `SinkError`."""
         with written(self.path):
             for at, _, names in os.walk(self.part):
                 for name in names:
+                    check()
                     to_disk(Path(at, name))
                 to_disk(Path(at))
             if not self.part.is_dir():
