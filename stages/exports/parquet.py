@@ -101,7 +101,8 @@ class ParquetExport:
                 table.facts = _facts(result)
         objects = len(result.detections)
         common = _frame(result, entry.number)
-        self._objects.add({name: [value] * objects for name, value in common.items()} | _objects(entry, result))
+        rows = {name: [value] * objects for name, value in common.items()} | _objects(entry, result)
+        self._objects.add(rows, text=sum(len(mask) for mask in rows["mask"] if mask is not None))
         confirmed = result.tracks.states == TrackState.CONFIRMED
         own = {
             "gap": None,

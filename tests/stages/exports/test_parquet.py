@@ -149,6 +149,14 @@ def test_row_groups_are_bounded(small: Recording, tmp_path: Path, monkeypatch: p
     assert len(rows(folder)) == 36
 
 
+def test_row_groups_of_long_masks_are_smaller(
+    small: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.exports.parquet.GROUP_TEXT", 1)
+    about = pq.ParquetFile(small.into(tmp_path, "parquet") / "objects.parquet").metadata
+    assert [about.row_group(i).num_rows for i in range(about.num_row_groups)] == [3] * 12
+
+
 def test_times_before_1970_and_far_away_are_kept(small: Recording, tmp_path: Path) -> None:
     items = tuple(
         replace(item, capture_time_ns=time) for item, time in zip(results_in(small.items), (-1, 2**62), strict=False)
