@@ -1,32 +1,9 @@
-"""Exports of a finished recording, as far as the runtime knows them: who makes them, and which are not there."""
+"""Exports of a finished recording, as far as the runtime knows them: which are not there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
-
-from pipeline.config import SourceConfig
-
-
-class ExportRecording(Protocol):
-    """Makes exports; `pipeline.build.export_recording`, or a test's."""
-
-    def __call__(
-        self,
-        names: Sequence[str],
-        *,
-        results: Path,
-        folder: Path,
-        video: Path | Sequence[Path],
-        source: SourceConfig,
-        tell: Callable[[int, int | None], None],
-        stopping: Callable[[], bool],
-    ) -> None:
-        """Every file whole in `folder`, or, when `stopping` says so, not at all.
-
-        Raises `ConfigError`, `SinkError`, `SourceError`, `WireError`.
-        """
 
 
 def missing(files: Mapping[str, Sequence[str]], folder: Path) -> list[str]:
