@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.config import SourceConfig
-from pipeline.messages import NO_TRACK, FrameResult, Gap, Int32, Surface
+from pipeline.messages import NO_TRACK, FrameResult, Gap, Int32, Surface, TrackState
 from pipeline.wire.coco import counts_of, encode_coco
+
+Box = tuple[float, float, float, float]  # xyxy, source pixels
 
 
 class Stopped(Exception):  # noqa: N818 - no error: somebody asked for it
@@ -90,6 +92,11 @@ class Entry:
             ids[things.detection_index] = things.ids
         return ids
 
+    @cached_property
+    def seen(self) -> list[Seen]:
+        """What is counted: see `seen_in`; nothing of a gap."""
+        return [] if self.result is None else seen_in(self.result)
+
 
 @dataclass(frozen=True)
 class Mask:
@@ -101,6 +108,35 @@ class Mask:
     def area(self) -> int:
         """How many there are."""
         return int(counts_of(self.counts)[1::2].sum())
+
+
+class Seen(NamedTuple):
+    """A confirmed track in a frame that shows it."""
+
+    track_id: int
+    label: int
+    score: float
+    box: Box
+
+
+def seen_in(result: FrameResult) -> list[Seen]:
+    """What is counted: confirmed tracks with a box of this frame, the network's or, where it did not look, theirs."""
+    tracks, found = result.tracks, result.detections
+    shown = np.flatnonzero((tracks.states == TrackState.CONFIRMED) & (tracks.detection_index >= 0))
+    rows = tracks.detection_index[shown]
+    whole = np.isfinite(found.boxes[rows]).all(axis=1) & np.isfinite(found.scores[rows])
+    return [
+        Seen(id_, label, score, (box[0], box[1], box[2], box[3]))
+        for id_, label, score, box, usable in zip(
+            tracks.ids[shown].tolist(),
+            tracks.labels[shown].tolist(),
+            found.scores[rows].tolist(),
+            found.boxes[rows].tolist(),
+            whole.tolist(),
+            strict=True,
+        )
+        if usable
+    ]
 
 
 class Export(Protocol):

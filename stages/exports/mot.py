@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from typing import IO, Final
 
-import numpy as np
-
-from pipeline.messages import Classes, FrameResult, TrackState
+from pipeline.messages import Classes, FrameResult
 from stages.exports.entry import Entry, Job
 from stages.exports.place import Part, written
 
@@ -46,9 +43,12 @@ class MotExport:
             self._classes, self._size = result.classes, (result.width, result.height)
         self._pace.add(result, entry.number)
         with written(self._folder.path):
-            for place, score, label in _lines(entry, result):
-                self._truth.write(f"{place},1,{label + 1},1\n".encode())
-                self._tracks.write(f"{place},{score:.4f},-1,-1,-1\n".encode())
+            for one in entry.seen:
+                left, top, right, bottom = one.box
+                box = f"{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f}"
+                place = f"{entry.number + 1},{entry.track_number(one.track_id)},{box}"
+                self._truth.write(f"{place},1,{one.label + 1},1\n".encode())
+                self._tracks.write(f"{place},{one.score:.4f},-1,-1,-1\n".encode())
 
     def finish(self) -> None:
         """The folder into its place. Raises `SinkError`."""
@@ -96,20 +96,6 @@ class Pace:
             return str(DEFAULT_RATE)
         rate = float(Fraction(self._frames * 10**9, self._duration_ns))
         return str(round(rate)) if abs(rate - round(rate)) < 0.001 * rate else f"{rate:.3f}"
-
-
-def _lines(entry: Entry, result: FrameResult) -> Iterator[tuple[str, float, int]]:
-    """Of each track: ``frame,id,left,top,width,height``, its score and its class."""
-    tracks, boxes = result.tracks, result.detections.boxes
-    shown = (tracks.states == TrackState.CONFIRMED) & (tracks.detection_index >= 0)
-    for i in np.flatnonzero(shown).tolist():
-        row = int(tracks.detection_index[i])
-        left, top, right, bottom = boxes[row].tolist()
-        score = float(result.detections.scores[row])
-        if np.isfinite(boxes[row]).all() and np.isfinite(score):
-            box = f"{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f}"
-            number = entry.track_number(int(tracks.ids[i]))
-            yield f"{entry.number + 1},{number},{box}", score, int(tracks.labels[i])
 
 
 def _line(text: str) -> str:

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.messages import FrameResult, UInt8
-from stages.exports.entry import Job
+from stages.exports.entry import Box, Job
 from stages.exports.pictures import Place, pictures_at
-from stages.exports.report_tally import Box, Tally, TrackTally
+from stages.exports.report_tally import Tally, TrackTally
 from stages.publish.draw import draw
 from stages.publish.pictures import jpeg_of
 from stages.publish.rgb import rgb_of

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.messages import FrameResult, Gap, TrackState
-from stages.exports.entry import Entry
+from pipeline.messages import FrameResult, Gap
+from stages.exports.entry import Box, Entry, Seen
 from stages.exports.pictures import Place
 
 MOST_BINS: Final = 360  # of the time line
@@ -19,37 +19,6 @@ FIRST_BIN_NS: Final = 250_000_000
 MOST_TRACKS: Final = 12  # that are shown
 MOST_GAPS: Final = 50  # that are listed one by one
 HEAT_COLUMNS, HEAT_ROWS = 192, 108
-
-Box = tuple[float, float, float, float]  # xyxy, source pixels
-
-
-class Seen(NamedTuple):
-    """A confirmed track in a frame that shows it."""
-
-    track_id: int
-    label: int
-    score: float
-    box: Box
-
-
-def seen_in(result: FrameResult) -> list[Seen]:
-    """What is counted: confirmed tracks with a box of this frame, the network's or, where it did not look, theirs."""
-    tracks, found = result.tracks, result.detections
-    shown = np.flatnonzero((tracks.states == TrackState.CONFIRMED) & (tracks.detection_index >= 0))
-    rows = tracks.detection_index[shown]
-    whole = np.isfinite(found.boxes[rows]).all(axis=1) & np.isfinite(found.scores[rows])
-    return [
-        Seen(id_, label, score, (box[0], box[1], box[2], box[3]))
-        for id_, label, score, box, usable in zip(
-            tracks.ids[shown].tolist(),
-            tracks.labels[shown].tolist(),
-            found.scores[rows].tolist(),
-            found.boxes[rows].tolist(),
-            whole.tolist(),
-            strict=True,
-        )
-        if usable
-    ]
 
 
 @dataclass(slots=True)
@@ -153,7 +122,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.source_id = ""
-        self.frames = self.results = self.analysed = self.masked = 0
+        self.frames = self.results = self.analysed = 0
         self.first: FrameResult | None = None
         self.last_ns = self.paused_ns = self.breaks = 0
         self.sizes: Counter[tuple[int, int]] = Counter()
@@ -217,7 +186,6 @@ class Tally:
         self.first = self.first or result
         self.frames, self.results = self.frames + 1, self.results + 1
         self.analysed += result.analysed
-        self.masked += result.panoptic is not None
         self.sizes[result.width, result.height] += 1
         self.broken |= self._last_pts is not None and result.pts is not None and result.pts <= self._last_pts
         if result.discontinuity and self.results > 1:
@@ -227,9 +195,8 @@ class Tally:
         if result.epoch != self._epoch:
             self._retire(set())
             self._epoch = result.epoch
-        seen = seen_in(result)
-        self._count(seen, result)
-        self._follow(seen, result, entry)
+        self._count(entry.seen, result)
+        self._follow(entry.seen, result, entry)
 
     def _count(self, seen: list[Seen], result: FrameResult) -> None:
         place = Place(result.epoch, result.seq, result.pts)
