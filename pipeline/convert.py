@@ -30,7 +30,7 @@ def to_supervision(result: FrameResult) -> Any:
         boxes, scores, labels, tracks = things.boxes, things.scores, things.labels, things.track_ids
         masks = _masks(panoptic, result, things.ids)
     elif panoptic is not None:
-        masks = _masks(panoptic, result, segments_of_detections(result, panoptic))
+        masks = _masks(panoptic, result, panoptic.segments.of_detections(len(detections)))
     return supervision.Detections(
         xyxy=boxes.reshape(-1, 4),
         mask=masks,
@@ -76,14 +76,6 @@ def panoptic_of(result: FrameResult) -> PanopticMap | None:
     return fill(result.polygons) if result.polygons is not None else result.panoptic
 
 
-def segments_of_detections(result: FrameResult, panoptic: PanopticMap) -> npt.NDArray[np.int32]:
-    """The segment id of each detection [N]; 0 where one has no mask."""
-    ids = np.zeros(len(result.detections), dtype=np.int32)
-    things = panoptic.segments[panoptic.segments.detection_index >= 0]
-    ids[things.detection_index] = things.ids
-    return ids
-
-
 def _masks(panoptic: PanopticMap, result: FrameResult, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     """[N, height, width] of the source picture; all false for id 0."""
     whole = panoptic.at_size(result.width, result.height)
@@ -105,7 +97,7 @@ def _rows(result: FrameResult) -> list[dict[str, Any]]:
         ids = panoptic.segments.ids
         coded = encode_coco(panoptic.at_size(result.width, result.height), ids)
         masks = dict(zip(ids.tolist(), coded, strict=True))
-        columns[-1] = segments_of_detections(result, panoptic)
+        columns[-1] = panoptic.segments.of_detections(len(found))
         alone = panoptic.segments[~np.isin(ids, columns[-1])]
         more: list[npt.NDArray[Any]] = [alone.boxes, alone.labels, alone.scores, alone.track_ids, alone.ids]
         columns = [np.concatenate(pair) for pair in zip(columns, more, strict=True)]

@@ -42,6 +42,13 @@ class Segments(StructOfArrays):
             track_ids,
         )
 
+    def of_detections(self, count: int) -> Int32:
+        """The segment id of each of a frame's `count` detections [count], 0 where it has no mask."""
+        ids = np.zeros(count, dtype=np.int32)
+        seen = self.detection_index >= 0
+        ids[self.detection_index[seen]] = self.ids[seen]
+        return ids
+
     @classmethod
     def empty(cls) -> Segments:
         """No segments."""

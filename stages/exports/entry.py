@@ -84,13 +84,9 @@ class Entry:
     @cached_property
     def segment_of_detection(self) -> Int32:
         """The segment id of each detection [N]; 0 where one has no mask."""
-        result = self.result
-        ids = np.zeros(0 if result is None else len(result.detections), dtype=np.int32)
-        if result is not None and result.panoptic is not None:
-            segments = result.panoptic.segments
-            things = segments[segments.detection_index >= 0]
-            ids[things.detection_index] = things.ids
-        return ids
+        count = 0 if self.result is None else len(self.result.detections)
+        panoptic = None if self.result is None else self.result.panoptic
+        return np.zeros(count, dtype=np.int32) if panoptic is None else panoptic.segments.of_detections(count)
 
     @cached_property
     def seen(self) -> list[Seen]:
