@@ -24,6 +24,7 @@ class AnnotationFile:
     def __init__(self, path: Path) -> None:
         self._place = Part(path)
         self._counts = {"images": 0, "annotations": 0}
+        self._classes: Classes | None = None
         with written(path):
             self._file: IO[bytes] = self._place.part.open("wb")
             # The second list waits beside, in a file without a name that goes with the process.
@@ -42,13 +43,21 @@ class AnnotationFile:
             file.write((b",\n" if self._counts[name] else b"\n") + _ENCODER.encode(row))
         self._counts[name] += 1
 
-    def begin(self, info: Mapping[str, Any]) -> None:
-        """What comes before the lists."""
-        with written(self._place.path):
-            self._file.write(b'{"info":' + _ENCODER.encode(info) + b',\n"images":[')
+    def hear(self, result: FrameResult) -> None:
+        """Take in each result before its rows: the first tells what comes before and after the lists."""
+        if self._classes is None:
+            self._classes = result.classes
+            self._begin(result)
 
-    def finish(self, categories: list[dict[str, Any]]) -> None:
-        """What comes after them, and the file into its place."""
+    def _begin(self, first: FrameResult | None) -> None:
+        with written(self._place.path):
+            self._file.write(b'{"info":' + _ENCODER.encode(info_of(first)) + b',\n"images":[')
+
+    def finish(self) -> None:
+        """What comes after the lists, and the file into its place."""
+        if self._classes is None:
+            self._begin(None)
+        categories = categories_of(self._classes)
         with written(self._place.path):
             self._file.write(b'],\n"annotations":[')
             self._annotations.seek(0)

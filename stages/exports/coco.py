@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.messages import Classes, FrameResult
-from stages.exports.annotations import AnnotationFile, categories_of, image_of, info_of
+from pipeline.messages import FrameResult
+from stages.exports.annotations import AnnotationFile, image_of
 from stages.exports.entry import Entry, Job, Mask
 
 
@@ -19,7 +19,6 @@ class CocoExport:
     def __init__(self, job: Job) -> None:
         """Raises `SinkError`."""
         self._file = AnnotationFile(job.folder / "coco.json")
-        self._classes: Classes | None = None
         self._count = 0
 
     def add(self, entry: Entry) -> None:
@@ -27,9 +26,7 @@ class CocoExport:
         result = entry.result
         if result is None:
             return
-        if self._classes is None:
-            self._classes = result.classes
-            self._file.begin(info_of(result))
+        self._file.hear(result)
         self._file.add_image(image_of(entry, result, suffix=".jpg"))
         for row in _rows(entry, result):
             self._count += 1
@@ -37,9 +34,7 @@ class CocoExport:
 
     def finish(self) -> None:
         """The file into its place. Raises `SinkError`."""
-        if self._classes is None:
-            self._file.begin(info_of(None))
-        self._file.finish(categories_of(self._classes))
+        self._file.finish()
 
     def abandon(self) -> None:
         """Throw away what is not in place."""

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from pipeline.messages import Classes, PanopticMap, UInt8
-from stages.exports.annotations import AnnotationFile, categories_of, file_name, image_of, info_of
+from pipeline.messages import PanopticMap, UInt8
+from stages.exports.annotations import AnnotationFile, file_name, image_of
 from stages.exports.entry import Entry, Job
 from stages.exports.place import Part, written
 
@@ -30,16 +30,13 @@ class PanopticExport:
         with written(self._folder.path):
             self._folder.part.mkdir()
         self._check = job.check
-        self._classes: Classes | None = None
 
     def add(self, entry: Entry) -> None:
         """An image, its annotation and its PNG. Raises `SinkError`."""
         result = entry.result
         if result is None:
             return
-        if self._classes is None:
-            self._classes = result.classes
-            self._file.begin(info_of(result))
+        self._file.hear(result)
         if result.panoptic is None:
             return
         name = file_name(entry, ".png")
@@ -51,10 +48,8 @@ class PanopticExport:
 
     def finish(self) -> None:
         """Folder and file into their places. Raises `SinkError`."""
-        if self._classes is None:
-            self._file.begin(info_of(None))
         self._folder.into_place(check=self._check)
-        self._file.finish(categories_of(self._classes))
+        self._file.finish()
 
     def abandon(self) -> None:
         """Throw away what is not in place."""
