@@ -56,8 +56,10 @@ class MotExport:
             self._truth.close()
             self._tracks.close()
             names = () if self._classes is None else self._classes.names
-            (self._folder.part / "gt" / "labels.txt").write_text("".join(f"{_line(name)}\n" for name in names))
-            (self._folder.part / "seqinfo.ini").write_text(self._about())
+            (self._folder.part / "gt" / "labels.txt").write_bytes(
+                "".join(f"{_line(name)}\n" for name in names).encode()
+            )
+            (self._folder.part / "seqinfo.ini").write_bytes(self._about().encode())
         self._folder.into_place()
 
     def _about(self) -> str:
