@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.config import SourceConfig
 from pipeline.messages import (
+    Batch,
     Classes,
     Detections,
     Frame,
@@ -25,6 +26,7 @@ from pipeline.messages import (
     Tracks,
     TrackState,
     Transform,
+    results_of,
 )
 from pipeline.wire import item_to_json
 from stages.decode import open_source
@@ -126,23 +128,9 @@ def result_of(frame: Frame) -> FrameResult:
         states=np.array([TrackState.CONFIRMED, TrackState.CONFIRMED, TrackState.LOST], np.uint8),
         detection_index=np.array([0, 1, -1], np.int32),
     )
-    return FrameResult(
-        source_id=frame.source_id,
-        epoch=frame.epoch,
-        seq=frame.seq,
-        pts=frame.pts,
-        time_base=frame.time_base,
-        capture_time_ns=frame.capture_time_ns,
-        clock=frame.clock,
-        width=wide,
-        height=high,
-        classes=CLASSES,
-        model=MODEL,
-        detections=found,
-        track_ids=tracks.of_detections(3),
-        tracks=tracks,
-        panoptic=panoptic_of(found, wide, high),
-    )
+    panoptic = panoptic_of(found, wide, high)
+    batch = Batch((frame,), detections=(found,), tracks=(tracks,), panoptic=(panoptic,))
+    return results_of(batch, classes=CLASSES, model=MODEL)[0]
 
 
 def panoptic_of(found: Detections, width: int, height: int) -> PanopticMap:
