@@ -27,16 +27,17 @@ exit codes:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument_group("footage").add_argument(
+    footage = parser.add_argument_group("footage")
+    footage.add_argument(
         "footage",
         metavar="FOOTAGE",
         nargs="+",
         help="video files, folders (every video below), patterns ('cam*/**/*.mp4'), @LIST (a file, a path a line)",
     )
-    parser.add_argument(
+    footage.add_argument(
         "--one-source",
         metavar="NAME",
-        help="the footage is segments of one camera: one folder of results, whose identities go on from file to file",
+        help="these are segments of one camera: one folder of results, whose identities go on from file to file",
     )
     when = parser.add_argument_group("when it was")
     when.add_argument(
@@ -54,22 +55,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--segmenter", metavar="MODEL", help="semantic network for masks beside such a detector")
     group.add_argument("--score", metavar="0..1", type=float, help="drop what the network is less sure of")
     group.add_argument("--classes", metavar="NAME,NAME", type=names, help="classes to keep (default: all)")
-    pick = parser.add_argument_group("which frames")
-    one = pick.add_mutually_exclusive_group()
-    one.add_argument(
-        "--every",
-        metavar="N",
-        type=at_least(1, int),
-        help="analyse one frame in N; boxes of the others are the tracker's (default: every frame)",
-    )
-    one.add_argument(
-        "--fps", metavar="N", type=at_least(0.01, float), help="analyse so many frames a second; the same otherwise"
-    )
-    one.add_argument("--keyframes", action="store_true", help="decode keyframes alone: a quick look over much footage")
-    pick.add_argument(
-        "--from", metavar="TIME", dest="begin", type=seconds, help="of each recording, from 90, 1:30 or 0:01:30 on"
-    )
-    pick.add_argument("--to", metavar="TIME", dest="end", type=seconds, help="up to, and without, that time")
+    _add_choice(parser)
     where = parser.add_argument_group("where results go")
     where.add_argument("-o", "--output", metavar="DIR", required=True, help="a folder, made if need be")
     where.add_argument(
@@ -94,14 +80,29 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_option(machine)
 
 
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    pick = parser.add_argument_group("which frames")
+    one = pick.add_mutually_exclusive_group()
+    one.add_argument(
+        "--every",
+        metavar="N",
+        type=at_least(1, int),
+        help="analyse one frame in N; boxes of the others are the tracker's (default: every frame)",
+    )
+    one.add_argument("--fps", metavar="N", type=at_least(0.01, float), help="analyse so many frames a second, likewise")
+    one.add_argument("--keyframes", action="store_true", help="decode keyframes alone: a quick look over much footage")
+    pick.add_argument(
+        "--from", metavar="TIME", dest="begin", type=seconds, help="of each recording, from 90, 1:30 or 0:01:30 on"
+    )
+    pick.add_argument("--to", metavar="TIME", dest="end", type=seconds, help="up to, and without, that time")
+
+
 def _execute(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from pipeline import build
     from pipeline.cli.interrupts import Interrupts
     from pipeline.cli.process_screen import print_plan, screen_for, tell_outcomes
-    from pipeline.cli.run_settings import settings
-    from pipeline.config import check
     from pipeline.footage.cutting import Selection
     from pipeline.footage.listing import REPORT, find_recordings, footage_of
     from pipeline.footage.shelf import Shelf
@@ -114,19 +115,7 @@ def _execute(arguments: argparse.Namespace) -> int:
             f"--one-source: {arguments.one_source!r} cannot name a source; its folder lies beside {REPORT}"
         )
     footage = footage_of(recordings, one_source=arguments.one_source)
-    given = {
-        "device": arguments.device,
-        "engine": "inline",
-        "detector": {
-            "model": arguments.detector,
-            "score_threshold": arguments.score,
-            "classes": arguments.classes,
-        },
-        "segmenter": {"model": arguments.segmenter},
-        "publish": {"bind": "none"},
-    }
-    name = arguments.one_source or "footage"
-    config = check(settings([f"{name}=footage.mp4"], arguments.config, given))  # a name in place of each
+    config = _config_of(arguments)
     _check_alone(config)
     check_plan(config, recordings, arguments.output)
     selection = Selection(
@@ -156,6 +145,26 @@ def _execute(arguments: argparse.Namespace) -> int:
     if interrupts.received:
         return 128 + interrupts.received
     return 1 if any(outcome.reason or outcome.refused for outcome in outcomes) else 0
+
+
+def _config_of(arguments: argparse.Namespace) -> PipelineConfig:
+    """Raises `ConfigError`."""
+    from pipeline.cli.run_settings import settings
+    from pipeline.config import check
+
+    given = {
+        "device": arguments.device,
+        "engine": "inline",
+        "detector": {
+            "model": arguments.detector,
+            "score_threshold": arguments.score,
+            "classes": arguments.classes,
+        },
+        "segmenter": {"model": arguments.segmenter},
+        "publish": {"bind": "none"},
+    }
+    name = arguments.one_source or "footage"
+    return check(settings([f"{name}=footage.mp4"], arguments.config, given))  # a name in place of each
 
 
 def _check_times(selection: Selection) -> None:
