@@ -94,6 +94,10 @@ class ModelError(EveryframeError):
     """A network is missing, unreadable, of an unknown layout, or gives outputs of the wrong shape."""
 
 
+class DataError(EveryframeError):
+    """Pictures and labels that nothing can be learnt from or measured on: missing, broken, or not of each other."""
+
+
 class DecodeError(EveryframeError):
     """A packet gave no picture."""
 

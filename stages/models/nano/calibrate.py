@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.messages import Detections
-from stages.models.nano.augment import is_ignored
+from stages.models.labelled.views import is_ignored
 from stages.models.nano.evaluate import REFERENCE_WIDTH, EvaluationPlan, analyse, build_stages, samples
 from stages.models.world import THINGS
 

@@ -69,7 +69,7 @@ def _add_render(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _render(options: argparse.Namespace) -> None:
-    from stages.models.nano.dataset import RenderPlan, render_into
+    from stages.models.labelled.world import RenderPlan, render_into
 
     plan = RenderPlan(first_seed=options.first_seed, worlds=options.worlds, frames_per_world=options.frames_per_world)
     render_into(options.cache, plan, processes=options.processes)
@@ -98,9 +98,9 @@ def _add_train(commands: Commands[argparse.ArgumentParser]) -> None:
 def _train(options: argparse.Namespace) -> None:
     from functools import partial
 
-    from stages.models.nano.augment import AugmentConfig
-    from stages.models.nano.replicas import run_replicas
-    from stages.models.nano.train import TrainConfig, train_from_cache
+    from stages.models.training.augment import AugmentConfig
+    from stages.models.training.replicas import run_replicas
+    from stages.models.training.train import TrainConfig, train_from_cache
 
     config = TrainConfig(
         minutes=options.minutes,

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from pipeline.config import EMBEDDED_MODEL, DetectorConfig, SuppressConfig
 from pipeline.messages import Batch, Detections, Frame, PanopticMap, Surface
 from pipeline.stage import Stage
-from stages.models.nano.augment import MIN_SIDE_PIXELS, MIN_VISIBILITY, is_ignored
+from stages.models.labelled.sample import FIRST_OBJECT, Sample
+from stages.models.labelled.views import MIN_SIDE_PIXELS, MIN_VISIBILITY, is_ignored
+from stages.models.labelled.world import sample_of
 from stages.models.nano.box_precision import BoxPrecision
-from stages.models.nano.dataset import sample_of
-from stages.models.nano.sample import FIRST_OBJECT, Sample
 from stages.models.nano.segment_quality import SegmentQuality
 from stages.models.world import CLASSES, THINGS, World
 

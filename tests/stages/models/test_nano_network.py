@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from stages.models.labelled.sample import FIRST_OBJECT, Sample
 from stages.models.nano.network import Nano, NanoConfig, anchor_points, decode_boxes
-from stages.models.nano.sample import FIRST_OBJECT, Sample
-from stages.models.nano.targets import collate
-from stages.models.nano.train import Average, make_optimizer, rate_at, save_checkpoint, train_step
+from stages.models.training.targets import collate
+from stages.models.training.train import Average, make_optimizer, rate_at, save_checkpoint, train_step
 
 TINY = NanoConfig(coefficients=8, widths=(8, 8, 16, 16, 16), depths=(1, 1, 1, 1), pyramid=16, mask_width=16)
 

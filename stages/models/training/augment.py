@@ -8,11 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.models.nano.sample import FIRST_OBJECT, Sample
-
-# Below these an object cannot be told from its surroundings; the same rule ignores it in evaluation.
-MIN_VISIBILITY = 0.15
-MIN_SIDE_PIXELS = 6.0
+from stages.models.labelled.sample import FIRST_OBJECT, Sample
+from stages.models.labelled.views import mirror, resample, u8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +54,10 @@ def augment(
     if rng.random() < config.channel_chance:
         image = np.ascontiguousarray(image[..., rng.permutation(3)])
     if rng.random() < config.blur_chance:
-        image = _u8(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.3))))
+        image = u8(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.3))))
     if rng.random() < config.noise_chance:
         image = add_noise(image, rng, sigma=float(rng.uniform(2, 14)))
-    return Sample(image, sample.regions, sample.boxes, sample.labels, sample.visibility)
+    return Sample(image, sample.regions, sample.boxes, sample.labels, sample.visibility, sample.known)
 
 
 def _window(sample: Sample, rng: np.random.Generator, config: AugmentConfig) -> tuple[float, float, float, float]:
@@ -72,43 +69,6 @@ def _window(sample: Sample, rng: np.random.Generator, config: AugmentConfig) -> 
     w, h = min(share * stretch, 1.0) * width, min(share / stretch, 1.0) * height
     left, top = rng.uniform(0, width - w), rng.uniform(0, height - h)
     return left, top, left + w, top + h
-
-
-def resample(sample: Sample, window: tuple[float, float, float, float], *, width: int, height: int) -> Sample:
-    """The window (left, top, right, bottom in pixels) as a picture of its own.
-
-    Objects whose box the window cuts become less visible.
-    """
-    left, top, right, bottom = window
-    sx, sy = width / (right - left), height / (bottom - top)
-    image = _cut(sample.image, window, width=width, height=height, shrink=cv2.INTER_AREA)
-    regions = _cut(sample.regions, window, width=width, height=height, shrink=cv2.INTER_NEAREST)
-    low = np.array([left, top, left, top], np.float32)
-    scale = np.array([sx, sy, sx, sy], np.float32)
-    boxes = (sample.boxes - low) * scale
-    clipped = boxes.clip(0, np.array([width, height, width, height], np.float32)).astype(np.float32)
-    before, after = _areas(boxes), _areas(clipped)
-    visibility = (sample.visibility * after / np.maximum(before, 1e-6)).astype(np.float32)
-    return Sample(image, regions, clipped, sample.labels, visibility)
-
-
-def _cut(
-    pixels: NDArray[np.uint8], window: tuple[float, float, float, float], *, width: int, height: int, shrink: int
-) -> NDArray[np.uint8]:
-    left, top, right, bottom = (round(value) for value in window)
-    part = pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
-    enlarge = cv2.INTER_NEAREST if shrink == cv2.INTER_NEAREST else cv2.INTER_LINEAR
-    mode = shrink if part.shape[1] >= width else enlarge
-    return _u8(cv2.resize(part, (width, height), interpolation=mode))
-
-
-def mirror(sample: Sample) -> Sample:
-    """Left and right exchanged."""
-    width = sample.regions.shape[1]
-    boxes = sample.boxes.copy()
-    boxes[:, [0, 2]] = width - sample.boxes[:, [2, 0]]
-    image, regions = (np.ascontiguousarray(pixels[:, ::-1]) for pixels in (sample.image, sample.regions))
-    return Sample(image, regions, boxes, sample.labels, sample.visibility)
 
 
 def repaint(sample: Sample, rng: np.random.Generator, *, chance: float) -> NDArray[np.uint8]:
@@ -125,7 +85,7 @@ def repaint(sample: Sample, rng: np.random.Generator, *, chance: float) -> NDArr
         inside = sample.regions[rows, columns] == value
         part = image[rows, columns]
         if part.size:  # a window's edge can leave a column of an object outside of its rounded box
-            part[inside] = _u8(cv2.transform(part, _turn(rng)))[inside]
+            part[inside] = u8(cv2.transform(part, _turn(rng)))[inside]
     return image
 
 
@@ -153,11 +113,11 @@ def recolour(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
         hue = ((np.arange(256) + shift) % 180).astype(np.uint8)
         saturation = np.clip(np.arange(256) * gain, 0, 255).astype(np.uint8)
         same = np.arange(256, dtype=np.uint8)
-        image = _u8(cv2.cvtColor(_u8(cv2.LUT(hsv, np.stack([hue, saturation, same], -1)[None])), cv2.COLOR_HSV2RGB))
+        image = u8(cv2.cvtColor(u8(cv2.LUT(hsv, np.stack([hue, saturation, same], -1)[None])), cv2.COLOR_HSV2RGB))
     levels = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.uniform(-0.45, 0.45))
     levels = (levels - 0.5) * rng.uniform(0.6, 1.3) + 0.5 + rng.uniform(-0.12, 0.12)
     levels = levels * rng.uniform(0.85, 1.15, 3)
-    return _u8(cv2.LUT(image, (levels * 255).clip(0, 255).astype(np.uint8)[None]))
+    return u8(cv2.LUT(image, (levels * 255).clip(0, 255).astype(np.uint8)[None]))
 
 
 def add_noise(image: NDArray[np.uint8], rng: np.random.Generator, *, sigma: float) -> NDArray[np.uint8]:
@@ -165,24 +125,4 @@ def add_noise(image: NDArray[np.uint8], rng: np.random.Generator, *, sigma: floa
     height, width, _ = image.shape
     tile = rng.normal(0, sigma, (64, 101, 3)).astype(np.float32)
     noise = np.tile(tile, (height // 64 + 1, width // 101 + 1, 1))[:height, :width]
-    return _u8(cv2.add(image, noise, dtype=cv2.CV_8U))
-
-
-def is_ignored(sample: Sample, *, scale: float = 1.0) -> NDArray[np.bool_]:
-    """[G]: visible by less than `MIN_VISIBILITY`, or a shorter side under `MIN_SIDE_PIXELS` (after `scale`)."""
-    sides = (sample.boxes[:, 2:] - sample.boxes[:, :2]).min(1, initial=np.inf) * scale
-    return np.asarray((sample.visibility < MIN_VISIBILITY) | (sides < MIN_SIDE_PIXELS), np.bool_)
-
-
-def object_masks(regions: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """0 where no object is, else 1 + its index into boxes."""
-    return np.where(regions >= FIRST_OBJECT, regions - np.uint8(FIRST_OBJECT - 1), np.uint8(0))
-
-
-def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    sides = (boxes[:, 2:] - boxes[:, :2]).clip(0)
-    return np.asarray(sides[:, 0] * sides[:, 1], np.float32)
-
-
-def _u8(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-    return pixels.astype(np.uint8, copy=False)
+    return u8(cv2.add(image, noise, dtype=cv2.CV_8U))

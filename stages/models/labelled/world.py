@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.models.nano.augment import resample
-from stages.models.nano.sample import FIRST_OBJECT, MAX_OBJECTS, PackedSample, Sample, pack
+from stages.models.labelled.sample import FIRST_OBJECT, MAX_OBJECTS, PackedSample, Sample, pack
+from stages.models.labelled.views import resample
 from stages.models.world import STUFF, World, WorldFrame
 from stages.models.world.classes import THING_ID_BASE
 

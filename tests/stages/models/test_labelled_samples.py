@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from stages.models.nano.augment import augment, is_ignored, mirror, object_masks, repaint, resample
-from stages.models.nano.dataset import load, load_all, sample_of, save
-from stages.models.nano.losses import VOID
-from stages.models.nano.sample import FIRST_OBJECT, Sample, pack, unpack
-from stages.models.nano.targets import TrainingStream, target_of
+from stages.models.labelled.sample import FIRST_OBJECT, Sample, pack, unpack
+from stages.models.labelled.views import is_ignored, mirror, object_masks, resample
+from stages.models.labelled.world import load, load_all, sample_of, save
+from stages.models.training.augment import augment, repaint
+from stages.models.training.losses import VOID
+from stages.models.training.targets import TrainingStream, target_of
 from stages.models.world import WorldFrame
 
 

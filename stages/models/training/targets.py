@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from stages.models.nano.augment import AugmentConfig, augment, is_ignored, object_masks
-from stages.models.nano.losses import VOID, Target
+from stages.models.labelled.sample import FIRST_OBJECT, PackedSample, Sample, unpack
+from stages.models.labelled.views import is_ignored, object_masks
 from stages.models.nano.network import MASK_STRIDE
-from stages.models.nano.sample import FIRST_OBJECT, PackedSample, Sample, unpack
+from stages.models.training.augment import AugmentConfig, augment
+from stages.models.training.losses import VOID, Target
 from stages.models.world import THINGS
 
 

@@ -17,14 +17,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from stages.models.nano.augment import AugmentConfig
-from stages.models.nano.dataset import load_all
-from stages.models.nano.losses import LossWeights, total_loss
+from stages.models.labelled.sample import PackedSample
+from stages.models.labelled.world import load_all
 from stages.models.nano.network import Nano, NanoConfig
-from stages.models.nano.replicas import Replica
-from stages.models.nano.sample import PackedSample
-from stages.models.nano.targets import TrainingBatch, TrainingStream
 from stages.models.nano.unfold import unfolded
+from stages.models.training.augment import AugmentConfig
+from stages.models.training.losses import LossWeights, total_loss
+from stages.models.training.replicas import Replica
+from stages.models.training.targets import TrainingBatch, TrainingStream
 from stages.models.world import STUFF, THINGS
 
 # A semantic error on a thin thing costs twice (the thing and the stuff behind it) and is few pixels: it counts double.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from stages.models.nano.assign import assign, candidates
-from stages.models.nano.losses import best_of_each
+from stages.models.training.assign import assign, candidates
+from stages.models.training.losses import best_of_each
 
 # Three cells in a row at stride 8, centres at x = 4, 12, 20.
 ANCHORS = torch.tensor([[4.0, 4, 8], [12, 4, 8], [20, 4, 8]])

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stages.models.nano.boxes import pairwise_iou
+from stages.models.training.boxes import pairwise_iou
 
 
 class Assignment(NamedTuple):

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stages.models.nano.assign import Assignment, assign
-from stages.models.nano.boxes import complete_iou
 from stages.models.nano.network import MASK_STRIDE, NanoOutput, anchor_points
+from stages.models.training.assign import Assignment, assign
+from stages.models.training.boxes import complete_iou
 
 VOID = 255
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torchvision import ops
 
-from stages.models.nano.boxes import complete_iou, paired_iou, pairwise_iou
+from stages.models.training.boxes import complete_iou, paired_iou, pairwise_iou
 
 
 def random_boxes(count: int, seed: int) -> torch.Tensor:

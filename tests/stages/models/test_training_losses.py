@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from stages.models.nano.losses import (
+from stages.models.nano.network import NanoOutput
+from stages.models.training.losses import (
     VOID,
     Target,
     box_loss,
@@ -17,7 +18,6 @@ from stages.models.nano.losses import (
     semantic_loss,
     total_loss,
 )
-from stages.models.nano.network import NanoOutput
 
 
 def test_class_loss_is_quality_focal() -> None:

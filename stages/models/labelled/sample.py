@@ -22,7 +22,10 @@ class Sample:
         regions: [H, W] uint8: 0 void, 1 + stuff index, `FIRST_OBJECT` + index into boxes.
         boxes: [G, 4] float32 xyxy of the visible part, pixels.
         labels: [G] int64.
-        visibility: [G] float32, the share of the object not hidden.
+        visibility: [G] float32, the share of the object not hidden; 0 for what is neither right nor wrong to find, as
+            a crowd. An object without pixels in `regions` has a box alone.
+        known: [things] bool, the classes of which every object has a box here; None: all. Of the others, what has no
+            box may be there all the same.
     """
 
     image: NDArray[np.uint8]
@@ -30,6 +33,7 @@ class Sample:
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
     visibility: NDArray[np.float32]
+    known: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,13 +45,14 @@ class PackedSample:
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
     visibility: NDArray[np.float32]
+    known: NDArray[np.bool_] | None = None
 
 
 def pack(sample: Sample, *, quality: int = 92) -> PackedSample:
     """Compress; the picture loses a little, as every camera's does."""
     image = _encode(".jpg", sample.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     regions = _encode(".png", sample.regions, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    return PackedSample(image, regions, sample.boxes, sample.labels, sample.visibility)
+    return PackedSample(image, regions, sample.boxes, sample.labels, sample.visibility, sample.known)
 
 
 def unpack(packed: PackedSample) -> Sample:
@@ -57,7 +62,9 @@ def unpack(packed: PackedSample) -> Sample:
     if bgr is None or regions is None:
         raise ValueError("a cached sample does not decode; delete the cache and render it again")
     image = np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8, copy=False)
-    return Sample(image, regions.astype(np.uint8, copy=False), packed.boxes, packed.labels, packed.visibility)
+    return Sample(
+        image, regions.astype(np.uint8, copy=False), packed.boxes, packed.labels, packed.visibility, packed.known
+    )
 
 
 def _encode(extension: str, pixels: NDArray[np.uint8], options: list[int]) -> NDArray[np.uint8]:
