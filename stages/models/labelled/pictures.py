@@ -22,5 +22,5 @@ class Pictures(Protocol):
         ...
 
     def __getitem__(self, index: int) -> Sample:
-        """A picture with its truth. Raises `DataError`, naming the file, where label and picture do not belong together."""
+        """A picture with its truth. Raises `DataError`, naming the file, where its label is not of it."""
         ...

@@ -1,1 +1,1 @@
-"""How networks are trained: recipes, changes to pictures, targets, losses, schedules, and the loop with its checkpoints."""
+"""How networks are trained: recipes, changes to pictures, targets, losses, schedules, the loop and its checkpoints."""
