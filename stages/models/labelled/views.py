@@ -12,6 +12,9 @@ from stages.models.labelled.sample import FIRST_OBJECT, Sample
 MIN_VISIBILITY = 0.15
 MIN_SIDE_PIXELS = 6.0
 
+# Shrinking averages areas from this factor on; below it bilinear samples leave out little and take a tenth of the time.
+_AVERAGED = 1.6
+
 
 def resample(sample: Sample, window: tuple[float, float, float, float], *, width: int, height: int) -> Sample:
     """The window (left, top, right, bottom in pixels) as a picture of its own.
@@ -37,7 +40,7 @@ def _cut(
     left, top, right, bottom = (round(value) for value in window)
     part = pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
     enlarge = cv2.INTER_NEAREST if shrink == cv2.INTER_NEAREST else cv2.INTER_LINEAR
-    mode = shrink if part.shape[1] >= width else enlarge
+    mode = shrink if part.shape[1] >= _AVERAGED * width else enlarge
     return u8(cv2.resize(part, (width, height), interpolation=mode))
 
 

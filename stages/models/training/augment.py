@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.models.labelled.sample import FIRST_OBJECT, Sample
-from stages.models.labelled.views import mirror, resample, u8
+from stages.models.labelled.views import mirror, u8
+from stages.models.training.windows import framed, random_window, whole_window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,11 @@ class AugmentConfig:
     Attributes:
         whole_chance: chance to take the whole picture instead of a window of it.
         smallest_window: least side of a window, as a share of the picture's.
-        stretch: how far the window's aspect may leave the picture's, as a factor.
+        largest_window: greatest side, likewise; above 1 the picture is seen smaller, with grey around it.
+        overhang: share of a window that may lie outside of the picture at either end of an axis.
+        keep_shapes: windows have the aspect of the view, so that nothing is seen wider or narrower than it is; of a
+            picture of another aspect, the whole has grey at two sides. False: the picture's own aspect.
+        stretch: how far the window's aspect may leave that, as a factor.
         mirror_chance: chance of a mirror image.
         colour_chance: chance of other colours.
         channel_chance: chance of permuted channels (a blue car becomes a red one); sky and trees change too, so rarely.
@@ -30,6 +35,9 @@ class AugmentConfig:
 
     whole_chance: float = 0.4
     smallest_window: float = 0.45
+    largest_window: float = 1.0
+    overhang: float = 0.0
+    keep_shapes: bool = False
     stretch: float = 1.15
     mirror_chance: float = 0.5
     colour_chance: float = 0.8
@@ -44,10 +52,30 @@ def augment(
 ) -> Sample:
     """A random view of the sample, `width` by `height`."""
     config = config or AugmentConfig()
-    left, top, right, bottom = _window(sample, rng, config)
-    sample = resample(sample, (left, top, right, bottom), width=width, height=height)
-    if rng.random() < config.mirror_chance:
-        sample = mirror(sample)
+    return dress(view(sample, rng, width=width, height=height, config=config), rng, config=config)
+
+
+def view(sample: Sample, rng: np.random.Generator, *, width: int, height: int, config: AugmentConfig) -> Sample:
+    """A random window of the sample or all of it, `width` by `height`, perhaps mirrored; colours as they are."""
+    aspect = width / height if config.keep_shapes else None
+    if rng.random() < config.whole_chance:
+        window = whole_window(sample, aspect=aspect)
+    else:
+        window = random_window(
+            sample,
+            rng,
+            aspect=aspect,
+            smallest=config.smallest_window,
+            largest=config.largest_window,
+            stretch=config.stretch,
+            overhang=config.overhang,
+        )
+    sample = framed(sample, window, width=width, height=height)
+    return mirror(sample) if rng.random() < config.mirror_chance else sample
+
+
+def dress(sample: Sample, rng: np.random.Generator, *, config: AugmentConfig) -> Sample:
+    """The sample in other colours and by a worse camera; nothing moves."""
     image = repaint(sample, rng, chance=config.repaint_chance)
     if rng.random() < config.colour_chance:
         image = recolour(image, rng)
@@ -57,18 +85,7 @@ def augment(
         image = u8(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.3))))
     if rng.random() < config.noise_chance:
         image = add_noise(image, rng, sigma=float(rng.uniform(2, 14)))
-    return Sample(image, sample.regions, sample.boxes, sample.labels, sample.visibility, sample.known)
-
-
-def _window(sample: Sample, rng: np.random.Generator, config: AugmentConfig) -> tuple[float, float, float, float]:
-    height, width = sample.regions.shape
-    if rng.random() < config.whole_chance:
-        return 0.0, 0.0, float(width), float(height)
-    share = rng.uniform(config.smallest_window, 1.0)
-    stretch = np.exp(rng.uniform(-1, 1) * np.log(config.stretch) / 2)
-    w, h = min(share * stretch, 1.0) * width, min(share / stretch, 1.0) * height
-    left, top = rng.uniform(0, width - w), rng.uniform(0, height - h)
-    return left, top, left + w, top + h
+    return replace(sample, image=image)
 
 
 def repaint(sample: Sample, rng: np.random.Generator, *, chance: float) -> NDArray[np.uint8]:
