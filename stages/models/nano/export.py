@@ -23,8 +23,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from stages.models.nano.blocks import ConvNorm
 from stages.models.nano.calibrate import calibrate
-from stages.models.nano.network import ConvNorm, Nano, NanoConfig
+from stages.models.nano.network import Nano, NanoConfig
 from stages.models.world import STUFF, THINGS
 
 INPUT_NAME = "images"

@@ -1,6 +1,6 @@
-"""The layers of everyframe-nano: a CSP backbone, a summing pyramid, an anchor-free head, prototypes and a semantic map.
+"""The layers of everyframe-nano: a backbone, a summing pyramid, an anchor-free head, prototypes and a semantic map.
 
-Sources: cross-stage partial blocks, Wang et al. 2019 (arXiv:1911.11929); path aggregation, Liu et al. 2018
+Sources: path aggregation, Liu et al. 2018
 (1803.01534); centre-and-size decoding without anchors, Ge et al. 2021 (2107.08430); prototype masks, Bolya et al. 2019
 (1904.02689).
 """
@@ -15,6 +15,9 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from stages.models.nano.backbone import SHUFFLENET_WIDTHS, Backbone, BackboneName, ShuffleBackbone
+from stages.models.nano.blocks import ConvNorm
 
 STRIDES = (8, 16, 32)
 MASK_STRIDE = 4
@@ -32,8 +35,9 @@ class NanoConfig:
         things: number of countable classes, scored by the head.
         classes: number of classes of the semantic map (things first, then stuff).
         coefficients: prototypes, and mask coefficients a box.
-        widths: channels at strides 2, 4, 8, 16, 32.
-        depths: residual blocks at strides 4, 8, 16, 32.
+        backbone: "csp", or "shufflenet", whose widths and depths are given.
+        widths: channels at strides 2, 4, 8, 16, 32 (csp).
+        depths: residual blocks at strides 4, 8, 16, 32 (csp).
         pyramid: channels of every pyramid level.
         mask_width: channels of the stride-4 feature under prototypes and semantic map.
     """
@@ -41,6 +45,7 @@ class NanoConfig:
     things: int = 5
     classes: int = 10
     coefficients: int = 24
+    backbone: BackboneName = "csp"
     widths: tuple[int, int, int, int, int] = (16, 32, 64, 128, 192)
     depths: tuple[int, int, int, int] = (1, 2, 2, 1)
     pyramid: int = 64
@@ -57,41 +62,6 @@ class NanoOutput(NamedTuple):
     semantic: Tensor  # [N, classes, h, w]
 
 
-class ConvNorm(nn.Sequential):
-    """Convolution, batch norm, ReLU: three layers that every runtime folds into one."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, *, stride: int = 1) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
-            nn.BatchNorm2d(outputs, momentum=0.03),
-            nn.ReLU(inplace=True),
-        )
-
-
-class Residual(nn.Module):
-    """Two 3x3 convolutions and the input added back."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(ConvNorm(width, width), ConvNorm(width, width))
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features + cast(Tensor, self.layers(features))
-
-
-class CrossStage(nn.Module):
-    """Half of the channels go through residual blocks, the other half around them."""
-
-    def __init__(self, width: int, depth: int) -> None:
-        super().__init__()
-        self.around = ConvNorm(width, width // 2, 1)
-        self.through = nn.Sequential(ConvNorm(width, width // 2, 1), *(Residual(width // 2) for _ in range(depth)))
-        self.fuse = ConvNorm(width // 2 * 2, width, 1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return cast(Tensor, self.fuse(torch.cat([self.through(features), self.around(features)], 1)))
-
-
 class PooledContext(nn.Module):
     """Three chained 5x5 max pools (5, 9 and 13 cells wide), so that the coarsest level sees the whole picture."""
 
@@ -105,24 +75,6 @@ class PooledContext(nn.Module):
         for _ in range(3):
             pools.append(F.max_pool2d(pools[-1], 5, 1, 2))
         return cast(Tensor, self.fuse(torch.cat(pools, 1)))
-
-
-class Backbone(nn.Module):
-    """[N, 3, H, W] in about -2..2 -> features at strides 4, 8, 16, 32."""
-
-    def __init__(self, widths: Sequence[int], depths: Sequence[int]) -> None:
-        super().__init__()
-        self.stem = ConvNorm(3, widths[0], stride=2)
-        self.stages = nn.ModuleList(
-            nn.Sequential(ConvNorm(inputs, outputs, stride=2), CrossStage(outputs, depth))
-            for inputs, outputs, depth in zip(widths[:-1], widths[1:], depths, strict=True)
-        )
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        features = [self.stem(images)]
-        for stage in self.stages:
-            features.append(stage(features[-1]))
-        return features[1:]
 
 
 def upsample(features: Tensor) -> Tensor:
@@ -205,15 +157,16 @@ class Nano(nn.Module):
     def __init__(self, config: NanoConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or NanoConfig()
-        self.backbone = Backbone(config.widths, config.depths)
-        self.pyramid = Pyramid(config.widths[2:], config.pyramid)
+        widths = config.widths if config.backbone == "csp" else SHUFFLENET_WIDTHS
+        self.backbone = Backbone(widths, config.depths) if config.backbone == "csp" else ShuffleBackbone()
+        self.pyramid = Pyramid(widths[2:], config.pyramid)
         self.heads = nn.ModuleList(Head(config.pyramid, config) for _ in STRIDES)
-        self.mask_features = MaskFeatures(config.widths[1], config.pyramid, config.mask_width)
+        self.mask_features = MaskFeatures(widths[1], config.pyramid, config.mask_width)
         self.prototypes = nn.Conv2d(config.mask_width, config.coefficients, 1)
         self.semantic = nn.Conv2d(config.mask_width, config.classes, 1)
 
     def forward(self, images: Tensor) -> NanoOutput:
-        stride4, *levels = self.backbone((images - 114.0) * (1 / 64.0))
+        stride4, *levels = self.backbone(images)
         levels = self.pyramid(*levels)
         masks = self.mask_features(stride4, levels[0])
         logits, raw, coefficients = (

@@ -19,7 +19,8 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from stages.models.nano.network import ConvNorm, Nano, NanoConfig
+from stages.models.nano.blocks import ConvNorm
+from stages.models.nano.network import Nano, NanoConfig
 
 # PyTorch's first weights are uniform with variance 1 / (3 fan-in): an output channel's weights then have this length.
 _FIRST_LENGTH = math.sqrt(1 / 3)

@@ -8,8 +8,9 @@ from typing import cast
 import pytest
 import torch
 
+from stages.models.nano.blocks import ConvNorm
 from stages.models.nano.export import export
-from stages.models.nano.network import ConvNorm, Nano, NanoConfig
+from stages.models.nano.network import Nano, NanoConfig
 from stages.models.nano.unfold import unfolded
 
 SMALL = NanoConfig(widths=(8, 8, 16, 16, 16), depths=(1, 1, 1, 1), pyramid=16, mask_width=16, coefficients=8)

@@ -1,0 +1,139 @@
+"""A trained network in one file: weights as safetensors, and what they are of in its header.
+
+The header's `everyframe` is JSON: `{"format": 1, "classes": {"things": [..], "stuff": [..], "gathers": {..}},
+"network": {..}, "training": ".."}`. Nothing in it is executed, and nothing is taken from it unchecked.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from pipeline.errors import ConfigError, ModelError
+from pipeline.messages import Classes
+from stages.models.labelled.taxonomy import Taxonomy
+from stages.models.nano.network import Nano, NanoConfig
+
+FORMAT = 1
+_HEADER = "everyframe"
+_LARGEST_HEADER = 1 << 20
+
+
+class _Classes(msgspec.Struct, frozen=True):
+    things: tuple[str, ...]
+    stuff: tuple[str, ...]
+    gathers: dict[str, tuple[str, ...]] = {}
+
+
+class _Header(msgspec.Struct, frozen=True):
+    format: int
+    classes: _Classes
+    network: dict[str, Any]
+    training: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What a file holds."""
+
+    network: Nano
+    taxonomy: Taxonomy
+    training: str  # how it was trained, for a person
+
+
+def write_checkpoint(path: Path, network: Nano, taxonomy: Taxonomy, *, training: str = "") -> None:
+    """Write the weights, whole or not at all.
+
+    Raises:
+        OSError: when the file cannot be written; what was there before is still there.
+    """
+    header = {
+        "format": FORMAT,
+        "classes": {"things": taxonomy.things, "stuff": taxonomy.stuff, "gathers": dict(taxonomy.gathers)},
+        "network": asdict(network.config),
+        "training": training,
+    }
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    write_whole(path, save(state, {_HEADER: json.dumps(header)}))
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """The network in evaluation mode, on the CPU, with its classes.
+
+    Raises:
+        ModelError: naming the file and what it lacks.
+    """
+    header, state = _read(path)
+    try:
+        taxonomy = Taxonomy(
+            classes=Classes(header.classes.things, header.classes.stuff), gathers=header.classes.gathers
+        )
+        network = Nano(_network_config(header.network))
+    except (ConfigError, TypeError, ValueError, msgspec.ValidationError) as exc:
+        raise ModelError(f"{path}: its header is not one of ours: {exc}") from exc
+    config = network.config
+    if (config.things, config.classes) != (len(taxonomy.things), len(taxonomy.classes.names)):
+        raise ModelError(
+            f"{path}: {len(taxonomy.things)} things of {len(taxonomy.classes.names)} classes are named; "
+            f"the network tells {config.things} of {config.classes} apart"
+        )
+    load_weights(network, state, path)
+    return Checkpoint(network=network.eval(), taxonomy=taxonomy, training=header.training)
+
+
+def load_weights(network: Nano, state: dict[str, Tensor], path: Path) -> None:
+    """Put weights by name into the network. Raises `ModelError`, naming the file and the first that does not fit."""
+    own = network.state_dict()
+    for name in sorted(own.keys() | state.keys()):
+        if name not in state or name not in own:
+            raise ModelError(f"{path}: weights {name} are {'missing' if name not in state else 'of another network'}")
+        if own[name].shape != state[name].shape:
+            raise ModelError(
+                f"{path}: weights {name} of shape {tuple(state[name].shape)}, not {tuple(own[name].shape)}"
+            )
+    network.load_state_dict(state)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write beside and rename, so that half a file is never read; a part that could not be written is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path) -> tuple[_Header, dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_HEADER)
+            if text is None:
+                raise ModelError(f"{path}: no checkpoint of `everyframe train`: its header has no {_HEADER!r}")
+            if len(text) > _LARGEST_HEADER:
+                raise ModelError(f"{path}: a header of {len(text)} bytes; at most {_LARGEST_HEADER}")
+            header = msgspec.json.decode(text, type=_Header)
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file") from None
+    except (SafetensorError, OSError, msgspec.DecodeError) as exc:
+        raise ModelError(f"{path}: cannot be read as a checkpoint: {exc}") from exc
+    if header.format != FORMAT:
+        raise ModelError(f"{path}: a checkpoint of format {header.format}; this version reads {FORMAT}")
+    return header, state
+
+
+def _network_config(values: dict[str, Any]) -> NanoConfig:
+    known = {field.name for field in fields(NanoConfig)}
+    if unknown := sorted(values.keys() - known):
+        raise ValueError(f"network.{unknown[0]} is unknown")
+    return msgspec.convert(values, NanoConfig)
