@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from stages.models.labelled.sample import Sample
@@ -24,3 +25,20 @@ class Pictures(Protocol):
     def __getitem__(self, index: int) -> Sample:
         """A picture with its truth. Raises `DataError`, naming the file, where its label is not of it."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoPictures:
+    """An empty set: of an entry of which nothing is held out, the held-out part."""
+
+    name: str
+
+    def __len__(self) -> int:
+        return 0
+
+    def key(self, index: int) -> str:
+        """There is none."""
+        raise IndexError(index)
+
+    def __getitem__(self, index: int) -> Sample:
+        raise IndexError(index)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.models.labelled.parts import Progress
 from stages.models.labelled.sample import FIRST_OBJECT, MAX_OBJECTS, PackedSample, Sample, pack
 from stages.models.labelled.views import resample
 from stages.models.world import STUFF, World, WorldFrame
@@ -93,9 +94,12 @@ def save(samples: list[PackedSample], path: Path) -> None:
         "labels": np.concatenate([s.labels for s in samples]),
         "visibility": np.concatenate([s.visibility for s in samples]),
     }
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
+    partial = path.with_suffix(f".{os.getpid()}.partial.npz")  # another process may be rendering the same
+    try:
+        np.savez(partial, **arrays)  # type: ignore[arg-type]
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load(path: Path) -> list[PackedSample]:
@@ -116,21 +120,41 @@ def load(path: Path) -> list[PackedSample]:
     ]
 
 
-def render_into(folder: Path, plan: RenderPlan, *, worlds_per_file: int = 100, processes: int | None = None) -> None:
-    """Render the plan into `folder`, a file per `worlds_per_file` worlds; files already there are kept."""
+def render_into(
+    folder: Path,
+    plan: RenderPlan,
+    *,
+    worlds_per_file: int = 100,
+    processes: int | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Render the plan into `folder`, a file per `worlds_per_file` worlds; files already there are kept.
+
+    A last file with fewer worlds has their number in its name, so that it is not taken for a whole one later.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     end = plan.first_seed + plan.worlds
+    paths = []
     for first in range(plan.first_seed, end, worlds_per_file):
-        path = folder / f"worlds-{first:07d}-{plan.frames_per_world}.npz"
-        if path.exists():
-            continue
-        part = RenderPlan(
-            first_seed=first,
-            worlds=min(worlds_per_file, end - first),
-            frames_per_world=plan.frames_per_world,
-            seconds_between=plan.seconds_between,
-        )
-        save([sample for world in render(part, processes=processes) for sample in world], path)
+        part = replace(plan, first_seed=first, worlds=min(worlds_per_file, end - first))
+        short = f"-of{part.worlds}" if part.worlds < worlds_per_file else ""
+        paths.append(folder / f"worlds-{first:07d}-{plan.frames_per_world}{short}.npz")
+        if not paths[-1].exists():
+            _render_file(
+                paths[-1], part, processes=processes, progress=progress, before=first - plan.first_seed, of=plan
+            )
+    return paths
+
+
+def _render_file(
+    path: Path, part: RenderPlan, *, processes: int | None, progress: Progress | None, before: int, of: RenderPlan
+) -> None:
+    samples: list[PackedSample] = []
+    for done, world in enumerate(render(part, processes=processes), before + 1):
+        samples += world
+        if progress is not None:
+            progress("rendered worlds", done, of.worlds)
+    save(samples, path)
 
 
 def load_all(folder: Path) -> list[PackedSample]:

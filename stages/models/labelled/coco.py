@@ -1,0 +1,157 @@
+"""COCO instances: boxes with polygons, or run lengths for crowds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+from stages.models.labelled.boxes import Box, checked_box
+from stages.models.labelled.coco_file import CocoAnnotation, CocoImage, CocoInstancesFile, Id, read_coco
+from stages.models.labelled.masks import polygon_mask, run_length_mask
+from stages.models.labelled.outlines import Outlined, sample_of_outlines
+from stages.models.labelled.parts import Part, Progress, check_any, choose
+from stages.models.labelled.picture_file import Size, check_present, check_size, inside, read_picture
+from stages.models.labelled.sample import Sample
+from stages.models.labelled.segments import known_things
+from stages.models.labelled.specs import CocoSpec
+from stages.models.labelled.taxonomy import Taxonomy
+
+
+@dataclass(frozen=True, slots=True)
+class CocoObject:
+    """An object as the file tells it, with the taxonomy's label."""
+
+    id: Id
+    label: int
+    box: Box
+    crowd: bool
+    outline: bytes  # JSON of `segmentation`
+
+
+@dataclass(frozen=True, slots=True)
+class CocoPicture:
+    """A picture and its objects."""
+
+    key: str
+    path: Path
+    size: Size
+    objects: tuple[CocoObject, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CocoPictures:
+    """Pictures of a COCO instances file. What no object covers is void: the file says nothing of it."""
+
+    name: str
+    labels: Path
+    taxonomy: Taxonomy
+    known: NDArray[np.bool_] | None
+    pictures: list[CocoPicture]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def key(self, index: int) -> str:
+        """The file's name without ending."""
+        return self.pictures[index].key
+
+    def labels_of(self, index: int) -> list[int]:
+        """The label of every object, without reading the picture."""
+        return [one.label for one in self.pictures[index].objects]
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read it. Raises `DataError` with the annotation's id for an outline that cannot be."""
+        picture = self.pictures[index]
+        image = read_picture(picture.path, picture.size)
+        outlined = [Outlined(one.label, one.box, self._mask(one, picture), one.crowd) for one in picture.objects]
+        return sample_of_outlines(image, outlined, self.taxonomy, self.known)
+
+    def _mask(self, one: CocoObject, picture: CocoPicture) -> NDArray[np.bool_] | None:
+        try:
+            return outline_mask(one.outline, picture.size)
+        except ValueError as exc:  # msgspec's are ValueErrors
+            raise DataError(f"{self.labels}: annotation {one.id}, of {picture.path.name}: {exc}") from exc
+
+
+class RunLengths(msgspec.Struct, frozen=True):
+    """COCO's `segmentation` of a crowd."""
+
+    counts: list[int] | str
+    size: tuple[int, int]  # height, width
+
+
+def outline_mask(outline: bytes, size: Size) -> NDArray[np.bool_] | None:
+    """[H, W] of a `segmentation`; None where there is none. Raises `ValueError`."""
+    width, height = size
+    told = msgspec.json.decode(outline, type=RunLengths | list[list[float]] | None)
+    if not told:
+        return None
+    if not isinstance(told, RunLengths):
+        return polygon_mask(told, width=width, height=height)
+    if told.size != (height, width):
+        raise ValueError(f"run lengths of {told.size[1]}x{told.size[0]} pixels on a picture of {width}x{height}")
+    return run_length_mask(told.counts, width=width, height=height)
+
+
+def open_coco(spec: CocoSpec, taxonomy: Taxonomy, *, part: Part, progress: Progress | None = None) -> CocoPictures:
+    """The pictures of an instances file. Raises `DataError`."""
+    labels, folder = Path(spec.labels), Path(spec.images)
+    file = read_coco(labels, CocoInstancesFile)
+    names = {category.id: category.name for category in file.categories}
+    label_of = {one: taxonomy.label(name) for one, name in names.items()}
+    paths = [inside(folder, image.file_name, labels=labels) for image in file.images]
+    keys = [path.stem for path in paths]
+    chosen = choose(keys, hold_out=spec.hold_out, part=part, limit=spec.limit)
+    check_any(chosen, spec.labels, of=len(keys), hold_out=spec.hold_out, part=part)
+    check_present([paths[index] for index in chosen], labels=labels)
+    objects, notes = _objects(file, label_of, labels)
+    pictures = []
+    for done, index in enumerate(chosen):
+        image = file.images[index]
+        size = (image.width, image.height)
+        check_size(paths[index], size)
+        pictures.append(CocoPicture(keys[index], paths[index], size, tuple(objects.get(image.id, ()))))
+        if progress is not None and done % 100 == 0:
+            progress(f"pictures of {labels.name}", done, len(chosen))
+    known = known_things(taxonomy, set(names.values()), spec.known)
+    return CocoPictures(f"coco {labels.name}", labels, taxonomy, known, pictures, tuple(notes))
+
+
+def _objects(
+    file: CocoInstancesFile, label_of: dict[Id, int | None], labels: Path
+) -> tuple[dict[Id, list[CocoObject]], list[str]]:
+    """What the taxonomy has a class for, by image; and a remark on those without area."""
+    sizes = {image.id: image for image in file.images}
+    found: dict[Id, list[CocoObject]] = defaultdict(list)
+    without_area = 0
+    for annotation in file.annotations:
+        label = label_of[annotation.category_id]
+        if label is None:
+            continue
+        box = _box(annotation, sizes[annotation.image_id], labels)
+        if box is None:
+            without_area += 1
+            continue
+        outline = bytes(annotation.segmentation)  # a copy, so that the whole file is not kept for it
+        found[annotation.image_id].append(CocoObject(annotation.id, label, box, bool(annotation.iscrowd), outline))
+    return found, remarks(without_area, labels)
+
+
+def remarks(without_area: int, labels: Path) -> list[str]:
+    """What is said of boxes that were left out."""
+    return [f"{labels}: {without_area} objects without area were left out"] if without_area else []
+
+
+def _box(annotation: CocoAnnotation, image: CocoImage, labels: Path) -> Box | None:
+    left, top, width, height = annotation.bbox
+    try:
+        return checked_box((left, top, left + width, top + height), (image.width, image.height))
+    except ValueError as exc:
+        raise DataError(f"{labels}: annotation {annotation.id}, of {image.file_name}: {exc}") from exc

@@ -1,0 +1,133 @@
+"""COCO panoptic: every pixel's segment in a PNG, the segments' classes in a JSON file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+from stages.models.labelled.coco_file import CocoPanopticFile, read_coco
+from stages.models.labelled.parts import Part, Progress, check_any, choose
+from stages.models.labelled.picture_file import (
+    Size,
+    check_present,
+    check_size,
+    first_few,
+    inside,
+    read_label_map,
+    read_picture,
+)
+from stages.models.labelled.sample import Sample
+from stages.models.labelled.segments import Segments, known_things, sample_of_segments
+from stages.models.labelled.specs import CocoPanopticSpec
+from stages.models.labelled.taxonomy import Taxonomy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PanopticPicture:
+    """A picture, its map, and the map's segments: ids ascending, labels (-1: void), crowds."""
+
+    key: str
+    path: Path
+    map_path: Path
+    size: Size
+    ids: NDArray[np.int64]
+    labels: list[int]
+    crowds: list[bool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CocoPanopticPictures:
+    """Pictures of a COCO panoptic file."""
+
+    name: str
+    taxonomy: Taxonomy
+    known: NDArray[np.bool_] | None
+    pictures: list[PanopticPicture]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def key(self, index: int) -> str:
+        """The picture file's name without ending."""
+        return self.pictures[index].key
+
+    def labels_of(self, index: int) -> list[int]:
+        """The label of every segment, without reading the picture."""
+        return [label for label in self.pictures[index].labels if label >= 0]
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read it. Raises `DataError` where map and JSON file do not name the same segments."""
+        picture = self.pictures[index]
+        image = read_picture(picture.path, picture.size)
+        segment_map = numbered(segment_ids(picture.map_path, picture.size), picture.ids, picture.map_path)
+        segments = Segments.of(picture.labels, picture.crowds)
+        return sample_of_segments(image, segment_map, segments, self.taxonomy, self.known)
+
+
+def segment_ids(path: Path, size: Size) -> NDArray[np.int64]:
+    """[H, W] ids: red + 256 green + 65536 blue. Raises `DataError`."""
+    colours = read_label_map(path, size)
+    if colours.ndim != 3:
+        raise DataError(f"{path}: is no colour PNG; a panoptic map holds a segment's id in red, green and blue")
+    return np.asarray(colours.astype(np.int64) @ np.array([1, 256, 65536]))
+
+
+def numbered(ids_map: NDArray[np.int64], ids: NDArray[np.int64], path: Path) -> NDArray[np.int32]:
+    """1 + the place of each pixel's id in `ids` (ascending), 0 for id 0. Raises `DataError` unless both agree."""
+    listed = np.concatenate([[0], ids])
+    at = np.searchsorted(listed, ids_map).clip(0, len(listed) - 1)
+    strangers = np.unique(ids_map[listed[at] != ids_map])
+    if len(strangers):
+        raise DataError(f"{path}: has pixels of segment {first_few(map(str, strangers))}, which the labels do not list")
+    empty = ids[np.bincount(at.ravel(), minlength=len(listed))[1:] == 0]
+    if len(empty):
+        raise DataError(f"{path}: has no pixel of segment {first_few(map(str, empty))}, which the labels list")
+    return np.asarray(at, np.int32)
+
+
+def open_coco_panoptic(
+    spec: CocoPanopticSpec, taxonomy: Taxonomy, *, part: Part, progress: Progress | None = None
+) -> CocoPanopticPictures:
+    """The pictures of a panoptic file. Raises `DataError`."""
+    labels, folder = Path(spec.labels), Path(spec.images)
+    maps = labels.with_suffix("") if spec.segments is None else Path(spec.segments)
+    file = read_coco(labels, CocoPanopticFile)
+    images = {image.id: image for image in file.images}
+    names = {category.id: category.name for category in file.categories}
+    label_of = {one: -1 if (label := taxonomy.label(name)) is None else label for one, name in names.items()}
+    paths = [inside(folder, images[one.image_id].file_name, labels=labels) for one in file.annotations]
+    map_paths = [inside(maps, one.file_name, labels=labels) for one in file.annotations]
+    keys = [path.stem for path in paths]
+    chosen = choose(keys, hold_out=spec.hold_out, part=part, limit=spec.limit)
+    check_any(chosen, spec.labels, of=len(keys), hold_out=spec.hold_out, part=part)
+    check_present([paths[index] for index in chosen], labels=labels)
+    check_present([map_paths[index] for index in chosen], labels=labels, what="maps")
+    pictures = []
+    for done, index in enumerate(chosen):
+        annotation = file.annotations[index]
+        image = images[annotation.image_id]
+        check_size(paths[index], (image.width, image.height))
+        told = sorted(annotation.segments_info, key=lambda segment: segment.id)
+        ids = np.array([segment.id for segment in told], np.int64)
+        if (np.diff(ids, prepend=0) <= 0).any():
+            raise DataError(f"{labels}: {annotation.file_name} lists a segment twice, or one of id 0")
+        pictures.append(
+            PanopticPicture(
+                keys[index],
+                paths[index],
+                map_paths[index],
+                (image.width, image.height),
+                ids,
+                [label_of[segment.category_id] for segment in told],
+                [bool(segment.iscrowd) for segment in told],
+            )
+        )
+        if progress is not None and done % 100 == 0:
+            progress(f"pictures of {labels.name}", done, len(chosen))
+    known = known_things(taxonomy, set(names.values()), spec.known)
+    return CocoPanopticPictures(f"coco-panoptic {labels.name}", taxonomy, known, pictures)

@@ -1,0 +1,53 @@
+"""Which pictures of a set are learnt from, which are held out, and how far a reader has come."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from pipeline.errors import DataError
+
+Part = Literal["train", "held-out", "all"]
+# What is read, how much of it is done, how much there is.
+Progress = Callable[[str, int, int], None]
+
+
+def is_held_out(key: str, hold_out: float) -> bool:
+    """Whether a picture is kept from training: by its name alone, so that it is on one side in every set."""
+    return zlib.crc32(key.encode()) / 2**32 < hold_out
+
+
+def choose(
+    keys: Sequence[str], *, hold_out: float, part: Part, limit: int | None, groups: Sequence[str] | None = None
+) -> list[int]:
+    """Indices of the pictures of a part, in order; of more than `limit`, some spread evenly over them.
+
+    Args:
+        keys: their names.
+        hold_out: share of all pictures that is held out.
+        part: which are wanted.
+        limit: the most to choose; None: all of them.
+        groups: what the side is told by, where that is not the name: frames of one clip are never on both sides.
+    """
+    named = keys if groups is None else groups
+    chosen = [
+        index
+        for index, name in enumerate(named)
+        if part == "all" or is_held_out(name, hold_out) == (part == "held-out")
+    ]
+    if limit is not None and len(chosen) > limit:
+        chosen = [chosen[int(at)] for at in np.linspace(0, len(chosen) - 1, limit).round()]
+    return chosen
+
+
+def check_any(chosen: Sequence[int], name: str, *, of: int, hold_out: float, part: Part) -> None:
+    """Refuse a part without a picture. Raises `DataError`."""
+    if chosen:
+        return
+    if of == 0:
+        raise DataError(f"{name}: there is no labelled picture in it")
+    share = f"none of its {of} pictures is {'held out' if part == 'held-out' else 'learnt from'}"
+    raise DataError(f"{name}: {share} with hold_out: {hold_out:g}; give another share, or more pictures")
