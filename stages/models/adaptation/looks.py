@@ -7,7 +7,7 @@ take seconds. It is written in chunks, so that a run that is ended goes on where
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +20,9 @@ from stages.models.adaptation.found import Found
 from stages.models.adaptation.picking import SIGNATURE, signature
 from stages.models.adaptation.teacher import Teacher, looked_twice
 from stages.models.adaptation.video import Shown, frames_of
+from stages.models.labelled.parts import Progress
 
 CHUNK: Final = 100  # frames in a file
-Progress = Callable[[str, int, int], None]  # what is done, how much of it, how much there is
 
 
 @dataclass(slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import SourceConfig
+from pipeline.config.video_names import is_video, order_of
 from pipeline.errors import AddressError, DataError, SourceError
 from pipeline.messages import Piece, Surface
 
@@ -82,6 +84,30 @@ def _timed(path: Path) -> Iterator[tuple[float, Surface]]:
     finally:
         if reader is not None:
             reader.close()
+
+
+def find_videos(given: Sequence[str]) -> list[Path]:
+    """Video files, those of folders and of patterns, in the order they were given, each once.
+
+    Raises:
+        DataError: where something is not there, or has no video in it.
+    """
+    found: dict[Path, Path] = {}
+    for text in given:
+        path = Path(text)
+        if path.is_dir():
+            inside = sorted((one for one in path.rglob("*") if is_video(one.name)), key=lambda one: order_of(str(one)))
+        elif path.is_file():
+            inside = [path]
+        else:
+            matched = (Path(one) for one in glob.glob(text, recursive=True))
+            inside = sorted((one for one in matched if is_video(one.name)), key=lambda one: order_of(str(one)))
+        if not inside:
+            said = "no video file is in it" if path.is_dir() else "there is no such file or folder"
+            raise DataError(f"{text}: {said}")
+        for one in inside:
+            found.setdefault(one.resolve(), one)
+    return list(found.values())
 
 
 def fingerprint_of(paths: Sequence[Path]) -> dict[str, str]:

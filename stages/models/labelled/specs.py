@@ -142,16 +142,35 @@ class VocSpec(DataEntry, frozen=True, kw_only=True, tag="voc"):
 
 
 class FootageSpec(DataEntry, frozen=True, kw_only=True, tag="footage"):
-    """Recorded video without labels; a larger network's finds are taken for them."""
+    """Recorded video without labels; a larger network's finds are taken for them.
+
+    `hold_out` is the share of each file's time, at its end; `known` the classes that are asked for.
+    """
 
     files: Annotated[list[str], Meta(min_length=1, description="Video files, folders, or patterns of them.")]
-    teacher: Annotated[str, Meta(min_length=1, description="ONNX network that is believed.")]
+    teachers: Annotated[
+        list[str],
+        Meta(
+            min_length=1,
+            description="Detectors that are believed: ONNX files, torchvision:NAME, transformers:FOLDER.",
+        ),
+    ]
+    segmenter: Annotated[
+        str | None, Meta(description="Semantic ONNX network that is believed about pixels. Null: they are void.")
+    ] = None
     thresholds: Annotated[
-        dict[ClassName, Annotated[float, Meta(ge=0, le=1)]],
-        Meta(description="Score by class from which a find is believed. Classes not named: `threshold`."),
+        dict[ClassName, Annotated[float, Meta(gt=0, lt=1)]],
+        Meta(
+            description="Score by class from which a find is believed. Classes not named: from where nine finds in "
+            "ten are found in the mirror image too."
+        ),
     ] = msgspec.field(default_factory=dict)
-    threshold: Annotated[float, Meta(ge=0, le=1, description="Score from which a find is believed.")] = 0.5
-    every: Annotated[int, Meta(ge=1, le=100_000, description="One frame of so many is taken.")] = 10
+    merge: Annotated[
+        Literal["fusion", "agreement"],
+        Meta(description="Several teachers: fusion: their mean score counts; agreement: all must be sure."),
+    ] = "fusion"
+    fps: Annotated[float, Meta(gt=0, le=1000, description="Frames a second that are looked at, at most.")] = 5.0
+    frames: Annotated[Count, Meta(description="Most frames learnt from: those that differ.")] = 600
     cache: Annotated[
         str | None, Meta(description="Folder the labelled frames are kept in. Null: one in the user's cache.")
     ] = None
@@ -207,5 +226,9 @@ def _reader(spec: DataSpec) -> Any:
             from stages.models.labelled.coco_panoptic import open_coco_panoptic
 
             return open_coco_panoptic
+        case FootageSpec():
+            from stages.models.adaptation.footage import open_footage
+
+            return open_footage
         case _:
             raise ConfigError(f"data.kind: {spec.__struct_config__.tag} cannot be read yet")

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.messages import Classes
+from stages.models.adaptation.footage import config_of
 from stages.models.adaptation.found import Found
 from stages.models.adaptation.labelling import LabelConfig, Labelled, label_footage
 from stages.models.adaptation.looks import CHUNK
 from stages.models.adaptation.teacher import open_teacher
 from stages.models.labelled.packed import KeyedSample, load, save
 from stages.models.labelled.sample import FIRST_OBJECT, PackedSample, Sample, pack, unpack
+from stages.models.labelled.specs import FootageSpec, open_pictures
 from stages.models.labelled.taxonomy import Taxonomy
 from tests.cameras.files import write_video
 
@@ -25,6 +27,7 @@ SIZE = (96, 64)
 
 def clip(path: Path, *, frames: int = 60) -> Path:
     """A bright square of 24 x 24 that walks to the right, and is away for the middle third."""
+    path.parent.mkdir(exist_ok=True)
     pictures = []
     for i in range(frames):
         picture = np.full((SIZE[1], SIZE[0], 3), 40, np.uint8)
@@ -178,3 +181,17 @@ def test_yolox_labels_people_in_real_footage(shared_data: Path, tmp_path: Path) 
     people = sum(int((one.sample.visibility > 0).sum()) for one in labelled.train)
     assert 4 <= len(labelled.train) <= 12
     assert people >= 3
+
+
+def test_a_recipe_opens_footage_as_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip(tmp_path / "in" / "walk.mp4")
+    labelled = run([tmp_path / "in" / "walk.mp4"], tmp_path / "labels", SquareTeacher("square"))
+    monkeypatch.setattr("stages.models.adaptation.footage.label_footage", lambda *_, **__: labelled)
+    spec = FootageSpec(files=[str(tmp_path / "in")], teachers=["square.onnx"], hold_out=0.2, cache=str(tmp_path / "c"))
+    train, held_out, every = (open_pictures(spec, TAXONOMY, part=part) for part in ("train", "held-out", "all"))
+    assert (len(train), len(held_out), len(every)) == (len(labelled.train), 12, len(labelled.train) + 12)
+    assert train.key(0) == "walk@0.000"
+    assert train[0].boxes.shape == (1, 4)
+    assert config_of(spec) == LabelConfig(teachers=("square.onnx",), hold_out=0.2)
+    with pytest.raises(DataError, match="nowhere: there is no such file or folder"):
+        open_pictures(FootageSpec(files=["nowhere"], teachers=["x"]), TAXONOMY, part="train")
