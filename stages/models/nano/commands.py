@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from pipeline.errors import EveryframeError
+
 EMBEDDED = Path(__file__).parent.parent / "weights" / "everyframe-nano.onnx"
 EXAMPLES = """\
 examples:
   python -m stages.models.nano render --cache build/nano --worlds 3000
   python -m stages.models.nano train --cache build/nano --minutes 70 --checkpoint build/nano.safetensors
-  python -m stages.models.nano export --checkpoint build/nano.safetensors --output build/everyframe-nano.onnx \\
-      --calibration-worlds 100
   python -m stages.models.nano evaluate --worlds 200 --json build/nano-figures.json
 """
 
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], None] = options.command
     try:
         command(options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EveryframeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -35,14 +35,13 @@ def parser() -> argparse.ArgumentParser:
     """All commands with their options."""
     top = argparse.ArgumentParser(
         prog="python -m stages.models.nano",
-        description="Render, train, export and evaluate everyframe-nano on the synthetic street world.",
+        description="Render, train and evaluate everyframe-nano on the synthetic street world.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _add_render(commands)
     _add_train(commands)
-    _add_export(commands)
     _add_evaluate(commands)
     return top
 
@@ -119,31 +118,6 @@ def _train(options: argparse.Namespace) -> None:
     run_replicas(options.copies, body)
 
 
-def _add_export(commands: Commands[argparse.ArgumentParser]) -> None:
-    added = _command(
-        commands, "export", _export, "Write a checkpoint as ONNX with half-precision weights, and its card."
-    )
-    added.add_argument("--checkpoint", type=Path, required=True, help="weights written by `train`")
-    added.add_argument("--output", type=Path, required=True, help="the .onnx file; the card goes beside it as .json")
-    added.add_argument("--version", default="1", help="version on the card (default 1)")
-    added.add_argument(
-        "--calibration-worlds", type=int, default=0, help="worlds to calibrate the scores on (default 0)"
-    )
-    added.add_argument("--training", default="", help="how it was trained, for the card: the command in one line")
-
-
-def _export(options: argparse.Namespace) -> None:
-    from stages.models.nano.export import export_checkpoint
-
-    export_checkpoint(
-        options.checkpoint,
-        options.output,
-        version=options.version,
-        calibration_worlds=options.calibration_worlds,
-        training=options.training,
-    )
-
-
 def _add_evaluate(commands: Commands[argparse.ArgumentParser]) -> None:
     added = _command(commands, "evaluate", _evaluate, "Measure box AP and panoptic quality on worlds never trained on.")
     added.add_argument("--model", type=Path, default=None, help="an .onnx file (default: the one in the package)")
@@ -172,6 +146,6 @@ def _evaluate(options: argparse.Namespace) -> None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(figures.to_json() + "\n")
     if options.on_card:
-        from stages.models.nano.export import add_figures
+        from stages.models.exporting.card import add_figures
 
         add_figures(EMBEDDED if options.model is None else options.model, asdict(figures))

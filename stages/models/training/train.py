@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from stages.models.exporting.unfold import unfolded
 from stages.models.labelled.sample import PackedSample
 from stages.models.labelled.world import load_all
 from stages.models.nano.network import Nano, NanoConfig
-from stages.models.nano.unfold import unfolded
 from stages.models.training.augment import AugmentConfig
 from stages.models.training.losses import LossWeights, total_loss
 from stages.models.training.replicas import Replica

@@ -91,20 +91,3 @@ def test_averaged_weights_follow_the_network(tmp_path: Path) -> None:
     assert torch.allclose(average.network.prototypes.weight, network.prototypes.weight, atol=1e-4)
     save_checkpoint(average.network, tmp_path / "weights.safetensors", [{"step": 1.0}])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["weights.json", "weights.safetensors"]
-
-
-def test_exported_graph_gives_what_torch_gives(tmp_path: Path) -> None:
-    pytest.importorskip("onnxscript", reason="needs onnxscript, of the train extra")
-    from stages.models.nano.export import OUTPUT_NAMES, export, folded, run_openvino
-
-    torch.manual_seed(0)
-    network = Nano(TINY).eval()
-    export(network, tmp_path / "tiny.onnx", height=64, width=96)
-    pictures = torch.rand(3, 3, 64, 96) * 255
-    given = run_openvino(tmp_path / "tiny.onnx", pictures.numpy())
-    with torch.no_grad():
-        expected = folded(network)(pictures)
-    assert set(given) == set(OUTPUT_NAMES)
-    assert np.abs(given["boxes"] - expected.boxes.numpy()).max() < 0.5
-    assert np.abs(given["scores"] - expected.class_logits.sigmoid().numpy()).max() < 0.01
-    assert np.abs(given["semantic"] - expected.semantic.numpy()).max() < 0.05

@@ -43,7 +43,7 @@ def test_the_card_names_the_classes_of_the_world(card: dict[str, object]) -> Non
 def test_openvino_gives_finite_outputs_of_the_promised_shapes(card: dict[str, object]) -> None:
     pytest.importorskip("openvino", reason="needs openvino")
     pytest.importorskip("onnxscript", reason="needs onnxscript, of the train extra")
-    from stages.models.nano.export import run_openvino
+    from stages.models.exporting.running import run_openvino
 
     height, width = int(str(card["input_height"])), int(str(card["input_width"]))
     pictures = np.random.default_rng(0).uniform(0, 255, (2, 3, height, width)).astype(np.float32)

@@ -16,10 +16,14 @@ from typing import cast
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from stages.models.nano.blocks import ConvNorm
+from pipeline.errors import ModelError
+from stages.models.backend import check_file
+from stages.models.exporting.card import network_config, read_whole_card
+from stages.models.exporting.folding import NormPair, folded, norm_pairs
 from stages.models.nano.network import Nano, NanoConfig
 
 # PyTorch's first weights are uniform with variance 1 / (3 fan-in): an output channel's weights then have this length.
@@ -29,50 +33,77 @@ _HALVED = "_half"
 
 
 def unfolded(model: Path, pictures: Iterable[Tensor], *, config: NanoConfig | None = None) -> Nano:
-    """The network of an ONNX file written by `export`, ready to be trained on.
+    """The network of an exported ONNX file, ready to be trained on.
 
     Args:
         model: the ONNX file.
         pictures: batches of RGB 0..255 [N, 3, H, W] such as it will be trained on; a few hundred pictures do.
-        config: shape of the network in the file.
+        config: shape of the network in the file; None: as its card says.
 
     Raises:
-        ValueError: when the file holds other weights than the network has, or there is no picture.
+        ModelError: when the file holds other weights than the network has, or has no card and no `config` is given.
+        ValueError: when there is no picture.
     """
-    network = Nano(config).to(memory_format=torch.channels_last).eval()
-    weights = _stored(model)
-    norms = {name: module for name, module in network.named_modules() if isinstance(module, ConvNorm)}
-    expected = {
-        name for name in network.state_dict() if not any(name.startswith(f"{norm}.") for norm in norms)
-    } | {f"{norm}.0.{part}" for norm in norms for part in ("weight", "bias")}  # fmt: skip
-    if missing := sorted(expected - weights.keys()):
-        raise ValueError(f"{model} holds no {missing[0]} ({len(missing)} weights are missing); give a file of `export`")
+    network = Nano(config or network_config(read_whole_card(model)))
+    network = network.to(memory_format=torch.channels_last).eval()
+    pairs = norm_pairs(network)
+    norms = tuple(f"{pair.norm_name}." for pair in pairs)
+    expected = {name for name in network.state_dict() if not name.startswith(norms)}
+    expected |= {f"{pair.convolution_name}.bias" for pair in pairs}
+    weights = _stored(model, expected)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name in weights:
                 parameter.copy_(weights[name])
-        for name, module in norms.items():
-            _set_norm(module, weights[f"{name}.0.weight"], weights[f"{name}.0.bias"])
+        for pair in pairs:
+            _set_norm(pair, *(weights[f"{pair.convolution_name}.{part}"] for part in ("weight", "bias")))
         _measure(network, pictures)
     return network
 
 
-def _stored(model: Path) -> dict[str, Tensor]:
-    """The weights in the file by their name in the network, float32."""
+def refolded(model: Path, *, config: NanoConfig | None = None) -> Nano:
+    """The network of an exported ONNX file as it is in there: norms folded, for evaluation only.
+
+    Args:
+        model: the ONNX file.
+        config: shape of the network in the file; None: as its card says.
+
+    Raises:
+        ModelError: when the file holds other weights than the network has, or has no card and no `config` is given.
+    """
+    network = folded(Nano(config or network_config(read_whole_card(model))))
+    network.load_state_dict(_stored(model, set(network.state_dict())))
+    return network
+
+
+def _stored(model: Path, expected: set[str]) -> dict[str, Tensor]:
+    """The expected weights in the file by their name in the network, float32. Raises `ModelError`."""
+    check_file(model)
+    try:
+        tensors = onnx.load(model).graph.initializer
+    except (DecodeError, ValueError) as exc:
+        raise ModelError(f"{model}: not an ONNX file that can be read: {exc}") from exc
     found = {}
-    for tensor in onnx.load(model).graph.initializer:
-        if tensor.name.startswith(_PREFIX):
-            values = np.array(numpy_helper.to_array(tensor), np.float32)
-            found[tensor.name.removeprefix(_PREFIX).removesuffix(_HALVED)] = torch.from_numpy(values)
+    for tensor in tensors:
+        name = tensor.name.removeprefix(_PREFIX).removesuffix(_HALVED)
+        if name in expected:
+            found[name] = torch.from_numpy(np.array(numpy_helper.to_array(tensor), np.float32))
+    if missing := sorted(expected - found.keys()):
+        raise ModelError(
+            f"{model} holds no {missing[0]} ({len(missing)} weights are missing); "
+            "a file of 'everyframe export' is needed"
+        )
     return found
 
 
-def _set_norm(module: ConvNorm, weight: Tensor, bias: Tensor) -> None:
+def _set_norm(pair: NormPair, weight: Tensor, bias: Tensor) -> None:
     """Weights of the usual length, and a norm of mean 0 and variance 1 that undoes the change."""
-    convolution, norm = cast(nn.Conv2d, module[0]), cast(nn.BatchNorm2d, module[1])
+    convolution, norm = pair.convolution, pair.norm
     length = weight.flatten(1).norm(dim=1)
     gain = torch.where(length > 0, _FIRST_LENGTH / length.clamp(min=1e-12), torch.ones_like(length))  # [outputs]
     convolution.weight.copy_(weight * gain[:, None, None, None])
+    if convolution.bias is not None:
+        convolution.bias.zero_()
     norm.weight.copy_(math.sqrt(1 + norm.eps) / gain)
     norm.bias.copy_(bias)
 
