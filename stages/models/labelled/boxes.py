@@ -29,5 +29,10 @@ def checked_box(box: Box, size: Size) -> Box | None:
     return (left, top, right, bottom) if right > left and bottom > top else None
 
 
+def without_area_note(count: int, labels: object) -> list[str]:
+    """The remark on boxes that `checked_box` gave None for."""
+    return [f"{labels}: {count} objects without area were left out"] if count else []
+
+
 def _text(box: Box) -> str:
     return "[" + ", ".join(f"{value:g}" for value in box) + "] (left, top, right, bottom)"

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from stages.models.labelled.boxes import Box, checked_box
+from stages.models.labelled.boxes import Box, checked_box, without_area_note
 from stages.models.labelled.coco_file import CocoAnnotation, CocoImage, CocoInstancesFile, Id, read_coco
 from stages.models.labelled.masks import polygon_mask, run_length_mask
 from stages.models.labelled.outlines import Outlined, sample_of_outlines
-from stages.models.labelled.parts import Part, Progress, check_any, choose
-from stages.models.labelled.picture_file import Size, check_present, check_size, inside, read_picture
+from stages.models.labelled.parts import Part, Progress, check_any, choose, reported
+from stages.models.labelled.picture_file import Size, check_size, inside, missing_note, present, read_picture
 from stages.models.labelled.sample import Sample
 from stages.models.labelled.segments import known_things
 from stages.models.labelled.specs import CocoSpec
@@ -107,27 +107,29 @@ def open_coco(spec: CocoSpec, taxonomy: Taxonomy, *, part: Part, progress: Progr
     names = {category.id: category.name for category in file.categories}
     label_of = {one: taxonomy.label(name) for one, name in names.items()}
     paths = [inside(folder, image.file_name, labels=labels) for image in file.images]
-    keys = [path.stem for path in paths]
+    there = present(paths)
+    missing = [str(path) for path, found in zip(paths, there, strict=True) if not found]
+    notes = missing_note(missing, of=len(paths), labels=labels, what="pictures", skip=spec.missing == "skip")
+    told = [(image, path) for image, path, found in zip(file.images, paths, there, strict=True) if found]
+    keys = [path.stem for _, path in told]
     chosen = choose(keys, hold_out=spec.hold_out, part=part, limit=spec.limit)
     check_any(chosen, spec.labels, of=len(keys), hold_out=spec.hold_out, part=part)
-    check_present([paths[index] for index in chosen], labels=labels)
-    objects, notes = _objects(file, label_of, labels)
+    objects, without_area = _objects(file, label_of, labels)
     pictures = []
-    for done, index in enumerate(chosen):
-        image = file.images[index]
+    for index in reported(chosen, progress, f"pictures of {labels.name}"):
+        image, path = told[index]
         size = (image.width, image.height)
-        check_size(paths[index], size)
-        pictures.append(CocoPicture(keys[index], paths[index], size, tuple(objects.get(image.id, ()))))
-        if progress is not None and done % 100 == 0:
-            progress(f"pictures of {labels.name}", done, len(chosen))
+        check_size(path, size)
+        pictures.append(CocoPicture(keys[index], path, size, tuple(objects.get(image.id, ()))))
+    notes += without_area_note(without_area, labels)
     known = known_things(taxonomy, set(names.values()), spec.known)
     return CocoPictures(f"coco {labels.name}", labels, taxonomy, known, pictures, tuple(notes))
 
 
 def _objects(
     file: CocoInstancesFile, label_of: dict[Id, int | None], labels: Path
-) -> tuple[dict[Id, list[CocoObject]], list[str]]:
-    """What the taxonomy has a class for, by image; and a remark on those without area."""
+) -> tuple[dict[Id, list[CocoObject]], int]:
+    """What the taxonomy has a class for, by image; and how many have no area."""
     sizes = {image.id: image for image in file.images}
     found: dict[Id, list[CocoObject]] = defaultdict(list)
     without_area = 0
@@ -141,12 +143,7 @@ def _objects(
             continue
         outline = bytes(annotation.segmentation)  # a copy, so that the whole file is not kept for it
         found[annotation.image_id].append(CocoObject(annotation.id, label, box, bool(annotation.iscrowd), outline))
-    return found, remarks(without_area, labels)
-
-
-def remarks(without_area: int, labels: Path) -> list[str]:
-    """What is said of boxes that were left out."""
-    return [f"{labels}: {without_area} objects without area were left out"] if without_area else []
+    return found, without_area
 
 
 def _box(annotation: CocoAnnotation, image: CocoImage, labels: Path) -> Box | None:

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from stages.models.labelled.coco_file import CocoPanopticFile, read_coco
-from stages.models.labelled.parts import Part, Progress, check_any, choose
+from stages.models.labelled.coco_file import CocoImage, CocoPanopticAnnotation, CocoPanopticFile, Id, read_coco
+from stages.models.labelled.parts import Part, Progress, check_any, choose, reported
 from stages.models.labelled.picture_file import (
     Size,
-    check_present,
     check_size,
     first_few,
     inside,
+    missing_note,
+    present,
     read_label_map,
     read_picture,
 )
@@ -83,10 +84,14 @@ def numbered(ids_map: NDArray[np.int64], ids: NDArray[np.int64], path: Path) -> 
     at = np.searchsorted(listed, ids_map).clip(0, len(listed) - 1)
     strangers = np.unique(ids_map[listed[at] != ids_map])
     if len(strangers):
-        raise DataError(f"{path}: has pixels of segment {first_few(map(str, strangers))}, which the labels do not list")
+        raise DataError(
+            f"{path}: has pixels of segment {first_few([str(one) for one in strangers])}, which the labels do not list"
+        )
     empty = ids[np.bincount(at.ravel(), minlength=len(listed))[1:] == 0]
     if len(empty):
-        raise DataError(f"{path}: has no pixel of segment {first_few(map(str, empty))}, which the labels list")
+        raise DataError(
+            f"{path}: has no pixel of segment {first_few([str(one) for one in empty])}, which the labels list"
+        )
     return np.asarray(at, np.int32)
 
 
@@ -100,34 +105,43 @@ def open_coco_panoptic(
     images = {image.id: image for image in file.images}
     names = {category.id: category.name for category in file.categories}
     label_of = {one: -1 if (label := taxonomy.label(name)) is None else label for one, name in names.items()}
+    told = []
+    missing = []
     paths = [inside(folder, images[one.image_id].file_name, labels=labels) for one in file.annotations]
-    map_paths = [inside(maps, one.file_name, labels=labels) for one in file.annotations]
-    keys = [path.stem for path in paths]
+    for annotation, path, found in zip(file.annotations, paths, present(paths), strict=True):
+        if found:
+            told.append((annotation, path, inside(maps, annotation.file_name, labels=labels)))
+        else:
+            missing.append(str(path))
+    notes = missing_note(missing, of=len(paths), labels=labels, what="pictures", skip=spec.missing == "skip")
+    keys = [path.stem for _, path, _ in told]
     chosen = choose(keys, hold_out=spec.hold_out, part=part, limit=spec.limit)
     check_any(chosen, spec.labels, of=len(keys), hold_out=spec.hold_out, part=part)
-    check_present([paths[index] for index in chosen], labels=labels)
-    check_present([map_paths[index] for index in chosen], labels=labels, what="maps")
+    map_paths = [told[index][2] for index in chosen]
+    lacking = [str(path) for path, found in zip(map_paths, present(map_paths), strict=True) if not found]
+    missing_note(lacking, of=len(map_paths), labels=labels, what="maps", skip=False)
     pictures = []
-    for done, index in enumerate(chosen):
-        annotation = file.annotations[index]
-        image = images[annotation.image_id]
-        check_size(paths[index], (image.width, image.height))
-        told = sorted(annotation.segments_info, key=lambda segment: segment.id)
-        ids = np.array([segment.id for segment in told], np.int64)
-        if (np.diff(ids, prepend=0) <= 0).any():
-            raise DataError(f"{labels}: {annotation.file_name} lists a segment twice, or one of id 0")
-        pictures.append(
-            PanopticPicture(
-                keys[index],
-                paths[index],
-                map_paths[index],
-                (image.width, image.height),
-                ids,
-                [label_of[segment.category_id] for segment in told],
-                [bool(segment.iscrowd) for segment in told],
-            )
-        )
-        if progress is not None and done % 100 == 0:
-            progress(f"pictures of {labels.name}", done, len(chosen))
+    for index in reported(chosen, progress, f"pictures of {labels.name}"):
+        annotation, path, map_path = told[index]
+        pictures.append(_picture(annotation, images[annotation.image_id], path, map_path, label_of, labels))
     known = known_things(taxonomy, set(names.values()), spec.known)
-    return CocoPanopticPictures(f"coco-panoptic {labels.name}", taxonomy, known, pictures)
+    return CocoPanopticPictures(f"coco-panoptic {labels.name}", taxonomy, known, pictures, tuple(notes))
+
+
+def _picture(
+    annotation: CocoPanopticAnnotation,
+    image: CocoImage,
+    path: Path,
+    map_path: Path,
+    label_of: dict[Id, int],
+    labels: Path,
+) -> PanopticPicture:
+    size = (image.width, image.height)
+    check_size(path, size)
+    told = sorted(annotation.segments_info, key=lambda segment: segment.id)
+    ids = np.array([segment.id for segment in told], np.int64)
+    if (np.diff(ids, prepend=0) <= 0).any():
+        raise DataError(f"{labels}: {annotation.file_name} lists a segment twice, or one of id 0")
+    stuff_and_things = [label_of[segment.category_id] for segment in told]
+    crowds = [bool(segment.iscrowd) for segment in told]
+    return PanopticPicture(path.stem, path, map_path, size, ids, stuff_and_things, crowds)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,18 @@ from pipeline.errors import DataError
 Part = Literal["train", "held-out", "all"]
 # What is read, how much of it is done, how much there is.
 Progress = Callable[[str, int, int], None]
+_REPORT_EVERY = 100
+_Item = TypeVar("_Item")
+
+
+def reported(items: Sequence[_Item], progress: Progress | None, what: str) -> Iterator[_Item]:
+    """The items one by one; progress is told now and then, and at the end."""
+    for done, item in enumerate(items):
+        if progress is not None and done % _REPORT_EVERY == 0:
+            progress(what, done, len(items))
+        yield item
+    if progress is not None:
+        progress(what, len(items), len(items))
 
 
 def is_held_out(key: str, hold_out: float) -> bool:
@@ -43,7 +55,7 @@ def choose(
     return chosen
 
 
-def check_any(chosen: Sequence[int], name: str, *, of: int, hold_out: float, part: Part) -> None:
+def check_any(chosen: Sequence[object], name: str, *, of: int, hold_out: float, part: Part) -> None:
     """Refuse a part without a picture. Raises `DataError`."""
     if chosen:
         return

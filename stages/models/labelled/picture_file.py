@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -17,13 +17,20 @@ from pipeline.errors import DataError
 PICTURE_ENDINGS: Final = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 MOST_PIXELS: Final = 1 << 26  # 67 million, 200 MB as RGB: more than cameras give, less than a bomb unpacks to
 MOST_BYTES: Final = 1 << 28  # of one file
+MOST_TEXT_BYTES: Final = 1 << 24
 MOST_FILES: Final = 10_000_000
+
+_ORIENTATION: Final = 0x0112  # EXIF's tag
 
 Size = tuple[int, int]  # width, height
 
 
-def read_size(path: Path) -> Size:
-    """Width and height from the file's head, as stored: a turned photograph's are not exchanged.
+def read_size(path: Path, *, shown: bool = False) -> Size:
+    """Width and height from the file's head.
+
+    Args:
+        path: the file.
+        shown: as a turned photograph is shown; else as it is stored.
 
     Raises:
         DataError: for what is no picture, or too large a one.
@@ -33,7 +40,9 @@ def read_size(path: Path) -> Size:
     with _translated(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of many pixels: the limit here is our own
         with Image.open(path, formats=("JPEG", "PNG", "BMP", "WEBP")) as picture:
-            return _bounded(path, picture.size)
+            width, height = _bounded(path, picture.size)
+            on_its_side = shown and picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            return (height, width) if on_its_side else (width, height)
 
 
 def check_size(path: Path, size: Size) -> None:
@@ -62,8 +71,13 @@ def read_picture(path: Path, size: Size | None = None) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image[..., ::-1])
 
 
-def read_label_map(path: Path, size: Size | None = None) -> NDArray[np.integer]:
+def read_label_map(path: Path, size: Size | None = None, *, colours: bool = False) -> NDArray[np.integer]:
     """[H, W] values of a grey or palette PNG (8 or 16 bits), or [H, W, 3] RGB of one in colour.
+
+    Args:
+        path: the file.
+        size: of the picture it labels.
+        colours: whether a palette's colours are wanted, not its numbers.
 
     Raises:
         DataError: when it cannot be read, or is of another size.
@@ -78,10 +92,23 @@ def read_label_map(path: Path, size: Size | None = None) -> NDArray[np.integer]:
                 raise _other_size(path, found, size)
             if picture.mode not in _MODES:
                 raise DataError(f"{path}: pixels are {picture.mode}; {', '.join(_MODES)} can be labels")
-            return np.asarray(picture.convert(_MODES[picture.mode]))
+            mode = "RGB" if colours and picture.mode == "P" else _MODES[picture.mode]
+            return np.asarray(picture.convert(mode))
 
 
 _MODES: Final = {"P": "P", "L": "L", "1": "L", "I;16": "I;16", "I": "I", "RGB": "RGB", "RGBA": "RGB"}
+
+
+def read_text(path: Path) -> str:
+    """A text file in UTF-8. Raises `DataError`."""
+    try:
+        if path.stat().st_size > MOST_TEXT_BYTES:
+            raise DataError(f"{path}: {path.stat().st_size} bytes; at most {MOST_TEXT_BYTES} are read")
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as exc:
+        raise DataError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
+    except UnicodeDecodeError as exc:
+        raise DataError(f"{path}: is no text in UTF-8: {exc}") from exc
 
 
 def list_files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
@@ -109,20 +136,35 @@ def inside(folder: Path, name: str, *, labels: Path) -> Path:
     return folder.joinpath(*parts)
 
 
-def check_present(paths: Iterable[Path], *, labels: Path, what: str = "pictures") -> None:
-    """Refuse labels whose files are not there. Raises `DataError` with their number and the first few."""
-    paths = list(paths)
+def present(paths: Sequence[Path]) -> list[bool]:
+    """Which of these files are there, by one look into each folder."""
     there = {folder: _names(folder) for folder in {path.parent for path in paths}}
-    missing = [path for path in paths if path.name not in there[path.parent]]
-    if missing:
-        raise DataError(
-            f"{labels}: {len(missing)} of {len(paths)} {what} are not there: {first_few(str(p) for p in missing)}"
-        )
+    return [path.name in there[path.parent] for path in paths]
 
 
-def first_few(names: Iterable[str], most: int = 3) -> str:
+def missing_note(missing: Sequence[str], *, of: int, labels: Path, what: str, skip: bool) -> list[str]:
+    """A remark that names them, where they are skipped.
+
+    Args:
+        missing: names of what is not there.
+        of: how many there should be.
+        labels: the file or folder that needs them.
+        what: what they are.
+        skip: whether the recipe says to go on without.
+
+    Raises:
+        DataError: where they are not skipped.
+    """
+    if not missing:
+        return []
+    text = f"{labels}: {len(missing)} of {of} {what} are not there: {first_few(missing)}"
+    if not skip:
+        raise DataError(f"{text} (missing: skip leaves them out)")
+    return [text]
+
+
+def first_few(names: Sequence[str], most: int = 3) -> str:
     """``a, b, c and 4 more``."""
-    names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from pipeline.config.settings import Settings
 from pipeline.errors import ConfigError
+from stages.models.labelled.census import check_labelled
 from stages.models.labelled.parts import Part, Progress
 from stages.models.labelled.pictures import NoPictures, Pictures
 from stages.models.labelled.taxonomy import Taxonomy
@@ -54,14 +55,23 @@ class WorldSpec(DataEntry, frozen=True, kw_only=True, tag="world"):
     processes: Annotated[int, Meta(ge=0, le=1024, description="That render. 0: one a core.")] = 0
 
 
-class CocoSpec(DataEntry, frozen=True, kw_only=True, tag="coco"):
+class LabelledEntry(DataEntry, frozen=True, kw_only=True):
+    """What entries of labelled files share."""
+
+    missing: Annotated[
+        Literal["refuse", "skip"],
+        Meta(description="What comes of labels whose picture is not there: an error, or a remark."),
+    ] = "refuse"
+
+
+class CocoSpec(LabelledEntry, frozen=True, kw_only=True, tag="coco"):
     """COCO instances: boxes with polygons or run lengths."""
 
     images: Annotated[Folder, Meta(description="Folder that the file names in the labels start from.")]
     labels: Annotated[Folder, Meta(description="The JSON file, as instances_train2017.json.")]
 
 
-class CocoPanopticSpec(DataEntry, frozen=True, kw_only=True, tag="coco-panoptic"):
+class CocoPanopticSpec(LabelledEntry, frozen=True, kw_only=True, tag="coco-panoptic"):
     """COCO panoptic: a JSON file and a PNG of segment ids a picture."""
 
     images: Annotated[Folder, Meta(description="Folder that the file names in the labels start from.")]
@@ -71,7 +81,7 @@ class CocoPanopticSpec(DataEntry, frozen=True, kw_only=True, tag="coco-panoptic"
     ] = None
 
 
-class YoloSpec(DataEntry, frozen=True, kw_only=True, tag="yolo"):
+class YoloSpec(LabelledEntry, frozen=True, kw_only=True, tag="yolo"):
     """A text file a picture, a line an object: class cx cy w h, or class and a polygon, as shares of the picture."""
 
     images: Annotated[Folder, Meta(description="Folder of the pictures, searched with all folders in it.")]
@@ -92,7 +102,7 @@ class YoloSpec(DataEntry, frozen=True, kw_only=True, tag="yolo"):
     ] = "skip"
 
 
-class LabelPngSpec(DataEntry, frozen=True, kw_only=True, tag="label-png"):
+class LabelPngSpec(LabelledEntry, frozen=True, kw_only=True, tag="label-png"):
     """A PNG of class ids or colours a picture, as Cityscapes and CamVid have them."""
 
     images: Annotated[Folder, Meta(description="Folder of the pictures, searched with all folders in it.")]
@@ -123,10 +133,10 @@ class LabelPngSpec(DataEntry, frozen=True, kw_only=True, tag="label-png"):
     ] = None
     void: Annotated[
         list[ClassId | Colour], Meta(description="Further values or colours that may occur and mean nothing.")
-    ] = msgspec.field(default_factory=list)
+    ] = msgspec.field(default_factory=lambda: [255])
 
 
-class VocSpec(DataEntry, frozen=True, kw_only=True, tag="voc"):
+class VocSpec(LabelledEntry, frozen=True, kw_only=True, tag="voc"):
     """Pascal VOC: a folder with JPEGImages, Annotations, SegmentationClass, SegmentationObject and ImageSets."""
 
     folder: Annotated[Folder, Meta(description="As VOCdevkit/VOC2012.")]
@@ -200,6 +210,7 @@ def open_pictures(
         return NoPictures(f"nothing held out of {spec.__struct_config__.tag}")
     check_known(spec, taxonomy)
     opened: Pictures = _reader(spec)(spec, taxonomy, part=part, progress=progress)
+    check_labelled(opened)
     return opened
 
 
@@ -226,9 +237,19 @@ def _reader(spec: DataSpec) -> Any:
             from stages.models.labelled.coco_panoptic import open_coco_panoptic
 
             return open_coco_panoptic
+        case YoloSpec():
+            from stages.models.labelled.yolo import open_yolo
+
+            return open_yolo
+        case LabelPngSpec():
+            from stages.models.labelled.label_png import open_label_png
+
+            return open_label_png
+        case VocSpec():
+            from stages.models.labelled.voc import open_voc
+
+            return open_voc
         case FootageSpec():
             from stages.models.adaptation.footage import open_footage
 
             return open_footage
-        case _:
-            raise ConfigError(f"data.kind: {spec.__struct_config__.tag} cannot be read yet")

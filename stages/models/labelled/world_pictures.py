@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,8 @@ def open_world(spec: WorldSpec, taxonomy: Taxonomy, *, part: Part, progress: Pro
     )
     try:
         paths = render_into(folder, plan, processes=spec.processes or None, progress=progress)
+    except BrokenExecutor as exc:
+        raise DataError(f"worlds cannot be rendered: {exc}") from exc
     except OSError as exc:
         raise DataError(f"{folder}: rendered worlds cannot be kept there: {exc.strerror or exc}") from exc
     packed = [sample for path in paths for sample in _load(path)]
