@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Final
 
 from stages.exports.entry import utc_of
 from stages.exports.report_charts import Series, clock, timeline
+from stages.exports.report_document import document
 from stages.exports.report_pictures import ReportPictures
 from stages.exports.report_tally import Tally, TrackTally
 from stages.publish.colours import OKABE_ITO
@@ -17,8 +17,6 @@ from stages.publish.colours import OKABE_ITO
 SHOWN_CLASSES: Final = 6  # with a colour of their own; the rest share one
 OTHER_COLOUR: Final = "#8d939c"
 EARLIEST_YEAR: Final = 1980  # recordings without a clock begin in 1970
-STYLE: Final = Path(__file__).with_name("report.css")
-POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +46,7 @@ def page(facts: Facts, tally: Tally, tracks: Sequence[TrackTally], pictures: Rep
         )
         if part
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n<meta name="generator" content="everyframe">\n'
-        f"<title>{escape(facts.file)}: report</title>\n<style>\n{STYLE.read_text()}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+    return document(f"{facts.file}: report", body)
 
 
 def series_of(tally: Tally) -> list[Series]:

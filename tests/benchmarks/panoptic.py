@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from pipeline.messages import Classes, PanopticMap, Transform
-from stages.models.nano.segment_quality import SegmentQuality
+from stages.models.evaluation.panoptic_quality import PanopticQuality
 from stages.segment import batched
 from stages.segment.fetch import pack, unpack
 from stages.segment.merge import merge_queries
@@ -120,7 +120,7 @@ def quality(frames: list[np.ndarray], truth: list[np.ndarray]) -> float:
     place = np.full(len(CLASSES.names) + 1, -1)
     place[occurring] = range(len(occurring))  # what is void, label -1, stays it
     names = [CLASSES.names[label] for label in occurring]
-    metric = SegmentQuality(names, things=sum(label < len(CLASSES.things) for label in occurring))
+    metric = PanopticQuality(names, things=sum(label < len(CLASSES.things) for label in occurring))
     for frame, true in zip(frames, truth, strict=True):
         looked_at = (one[::THINNED, ::THINNED] for one in (frame, true))
         both = [np.stack([place[one[..., 0]], one[..., 1]], axis=-1) for one in looked_at]

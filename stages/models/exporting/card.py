@@ -80,11 +80,3 @@ def network_config(card: Mapping[str, Any]) -> NanoConfig:
         return msgspec.convert(written | counts, NanoConfig)
     except msgspec.ValidationError as exc:
         raise ModelError(f"card of {card.get('name')}: 'network' is not a shape of everyframe-nano: {exc}") from exc
-
-
-def add_figures(model: Path, figures: Mapping[str, Any]) -> None:
-    """Put what was measured with the model on its card."""
-    path = model.with_suffix(".json")
-    card = json.loads(path.read_text(encoding="utf-8"))
-    card["figures"] = dict(figures)
-    path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`python -m stages.models.nano`: render, train and evaluate everyframe-nano."""
+"""`python -m stages.models.nano`: render and train everyframe-nano."""
 
 from __future__ import annotations
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.errors import EveryframeError
 
-EMBEDDED = Path(__file__).parent.parent / "weights" / "everyframe-nano.onnx"
 EXAMPLES = """\
 examples:
   python -m stages.models.nano render --cache build/nano --worlds 3000
   python -m stages.models.nano train --cache build/nano --minutes 70 --checkpoint build/nano.safetensors
-  python -m stages.models.nano evaluate --worlds 200 --json build/nano-figures.json
 """
 
 
@@ -35,14 +32,13 @@ def parser() -> argparse.ArgumentParser:
     """All commands with their options."""
     top = argparse.ArgumentParser(
         prog="python -m stages.models.nano",
-        description="Render, train and evaluate everyframe-nano on the synthetic street world.",
+        description="Render and train everyframe-nano on the synthetic street world.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _add_render(commands)
     _add_train(commands)
-    _add_evaluate(commands)
     return top
 
 
@@ -116,36 +112,3 @@ def _train(options: argparse.Namespace) -> None:
         train_from_cache, cache=options.cache, checkpoint=options.checkpoint, config=config, start=options.start
     )
     run_replicas(options.copies, body)
-
-
-def _add_evaluate(commands: Commands[argparse.ArgumentParser]) -> None:
-    added = _command(commands, "evaluate", _evaluate, "Measure box AP and panoptic quality on worlds never trained on.")
-    added.add_argument("--model", type=Path, default=None, help="an .onnx file (default: the one in the package)")
-    added.add_argument("--split", choices=("train", "unseen"), default="unseen", help="which worlds (default unseen)")
-    added.add_argument("--worlds", type=int, default=200, help="worlds, two frames each (default 200)")
-    added.add_argument("--first-seed", type=int, default=1_000_000, help="of the first world (default 1000000)")
-    added.add_argument("--width", type=int, default=640, help="of the source frames, pixels (default 640)")
-    added.add_argument("--height", type=int, default=360, help="of the source frames, pixels (default 360)")
-    added.add_argument("--json", type=Path, default=None, help="also write the figures here")
-    added.add_argument("--on-card", action="store_true", help="also put the figures on the card beside --model")
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from stages.models.nano.evaluate import EvaluationPlan, evaluate, table
-
-    plan = EvaluationPlan(
-        split=options.split,
-        worlds=options.worlds,
-        width=options.width,
-        height=options.height,
-        first_seed=options.first_seed,
-    )
-    figures = evaluate(plan, model=options.model)
-    print(table(figures))
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(figures.to_json() + "\n")
-    if options.on_card:
-        from stages.models.exporting.card import add_figures
-
-        add_figures(EMBEDDED if options.model is None else options.model, asdict(figures))
