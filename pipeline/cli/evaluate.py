@@ -10,9 +10,10 @@ from pipeline.cli.values import at_least
 from pipeline.errors import UsageError
 
 NOTES: Final = """\
-Everything runs through the stages that a run uses. Several models are measured on the same pictures;
-means are over the classes that all of them know. DIR/figures.json has every figure, DIR/report.html
-shows them with the pictures. What each figure means: stages/models/evaluation/README.md.
+Everything runs through the stages that a run uses. Several models are measured on the same
+pictures; means are over the classes that all of them know. DIR/figures.json has every figure,
+DIR/report.html shows them with the pictures. What each figure means is in
+stages/models/evaluation/README.md.
 
 exit codes:
   0    measured
@@ -125,11 +126,11 @@ def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
 
 COMMAND: Final = Command(
     help="measure models on labelled pictures and synthetic streets",
-    usage="[--model MODEL ...] (--coco ... | --coco-panoptic ... | --worlds N) [-o DIR] [options]",
+    usage="[--model MODEL ...] (--coco ... | --worlds N | ...) [-o DIR] [options]",
     description="Measures boxes, masks and speed of the embedded model or others, on pictures whose truth is known.",
     examples=(
         "everyframe evaluate --worlds 200",
-        "everyframe evaluate --model everyframe-nano yolox.onnx --coco val2017 instances_val2017.json",
+        "everyframe evaluate --model everyframe-nano yolox.onnx --coco val2017 instances.json",
     ),
     add_arguments=_add_arguments,
     execute=_execute,
