@@ -1,8 +1,7 @@
 """The layers of everyframe-nano: a backbone, a summing pyramid, an anchor-free head, prototypes and a semantic map.
 
-Sources: path aggregation, Liu et al. 2018
-(1803.01534); centre-and-size decoding without anchors, Ge et al. 2021 (2107.08430); prototype masks, Bolya et al. 2019
-(1904.02689).
+Sources: path aggregation, Liu et al. 2018 (arXiv:1803.01534); centre-and-size decoding without anchors, Ge et al. 2021
+(2107.08430); distributions of distances, Li et al. 2020 (2006.04388); prototype masks, Bolya et al. 2019 (1904.02689).
 """
 
 from __future__ import annotations
@@ -25,6 +24,10 @@ MASK_STRIDE = 4
 _LOG_SIZE_LIMIT = 8.0
 _INITIAL_SCORE = 0.01
 _INITIAL_SIZE_IN_STRIDES = 2.5
+# Distances that are distributed start below 0, so that a cell just outside a tiny object can describe it too.
+NEAREST_DISTANCE = -1.0
+# How fast the first distribution falls from its top, at a distance of 1: its mean is then about half the initial size.
+_INITIAL_FALL = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,8 @@ class NanoConfig:
         depths: residual blocks at strides 4, 8, 16, 32 (csp).
         pyramid: channels of every pyramid level.
         mask_width: channels of the stride-4 feature under prototypes and semantic map.
+        bins: 0: a box is a centre and a size. n: it is four distances from the cell, each the mean of a distribution
+            over n + 1 whole numbers of strides from `NEAREST_DISTANCE` on; 2 or more.
     """
 
     things: int = 5
@@ -50,6 +55,16 @@ class NanoConfig:
     depths: tuple[int, int, int, int] = (1, 2, 2, 1)
     pyramid: int = 64
     mask_width: int = 40
+    bins: int = 0
+
+    def __post_init__(self) -> None:
+        if self.bins < 0 or self.bins == 1:
+            raise ValueError(f"bins is {self.bins}; it is 0, or 2 and more")
+
+    @property
+    def box_channels(self) -> int:
+        """Numbers by which a cell tells its box."""
+        return 4 * (self.bins + 1) if self.bins else 4
 
 
 class NanoOutput(NamedTuple):
@@ -60,6 +75,7 @@ class NanoOutput(NamedTuple):
     coefficients: Tensor  # [N, A, K]
     prototypes: Tensor  # [N, K, h, w]
     semantic: Tensor  # [N, classes, h, w]
+    distances: Tensor | None = None  # [N, A, 4, bins + 1] logits: left, top, right, bottom; None without bins
 
 
 class PooledContext(nn.Module):
@@ -111,15 +127,16 @@ class Head(nn.Module):
 
     def __init__(self, width: int, config: NanoConfig) -> None:
         super().__init__()
+        self.split = config.box_channels
         self.classify = nn.Sequential(ConvNorm(width, width), nn.Conv2d(width, config.things, 1))
-        self.locate = nn.Sequential(ConvNorm(width, width), nn.Conv2d(width, 4 + config.coefficients, 1))
+        self.locate = nn.Sequential(ConvNorm(width, width), nn.Conv2d(width, self.split + config.coefficients, 1))
         _start_rare(cast(nn.Conv2d, self.classify[1]))
-        _start_medium(cast(nn.Conv2d, self.locate[1]))
+        _start_medium(cast(nn.Conv2d, self.locate[1]), config)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits = self.classify(features).flatten(2).transpose(1, 2)  # [N, A_level, things]
-        located = self.locate(features).flatten(2).transpose(1, 2)  # [N, A_level, 4 + K]
-        return logits, located[..., :4], located[..., 4:]
+        located = self.locate(features).flatten(2).transpose(1, 2)  # [N, A_level, box channels + K]
+        return logits, located[..., : self.split], located[..., self.split :]
 
 
 def _start_rare(layer: nn.Conv2d) -> None:
@@ -128,14 +145,18 @@ def _start_rare(layer: nn.Conv2d) -> None:
     nn.init.constant_(cast(Tensor, layer.bias), -math.log(1 / _INITIAL_SCORE - 1))
 
 
-def _start_medium(layer: nn.Conv2d) -> None:
+def _start_medium(layer: nn.Conv2d, config: NanoConfig) -> None:
     """Begin with boxes a few cells wide around each cell, so that the first assignment finds overlap."""
     nn.init.normal_(layer.weight, std=0.01)
     bias = cast(Tensor, layer.bias)
     nn.init.zeros_(bias)
     with torch.no_grad():
-        bias[2:4] = math.log(_INITIAL_SIZE_IN_STRIDES)
-    nn.init.normal_(layer.weight[4:], std=0.1)
+        if config.bins:
+            fall = -_INITIAL_FALL * (bin_distances(config.bins) - 1).abs()
+            bias[: config.box_channels] = fall.repeat(4)
+        else:
+            bias[2:4] = math.log(_INITIAL_SIZE_IN_STRIDES)
+    nn.init.normal_(layer.weight[config.box_channels :], std=0.1)
 
 
 class MaskFeatures(nn.Module):
@@ -174,8 +195,10 @@ class Nano(nn.Module):
             for parts in zip(*(head(level) for head, level in zip(self.heads, levels, strict=True)), strict=True)
         )
         anchors = anchor_points(images.shape[2], images.shape[3], device=images.device)
-        boxes = decode_boxes(raw.float(), anchors)
-        return NanoOutput(logits, boxes, coefficients, self.prototypes(masks), self.semantic(masks))
+        raw = raw.float()
+        distances = raw.view(*raw.shape[:2], 4, self.config.bins + 1) if self.config.bins else None
+        boxes = decode_boxes(raw, anchors) if distances is None else decode_distances(distances, anchors)
+        return NanoOutput(logits, boxes, coefficients, self.prototypes(masks), self.semantic(masks), distances)
 
 
 def anchor_points(height: int, width: int, *, device: torch.device | None = None) -> Tensor:
@@ -211,3 +234,21 @@ def decode_boxes(raw: Tensor, anchors: Tensor) -> Tensor:
     centres = anchors[:, :2] + raw[..., :2] * strides
     halves = raw[..., 2:].clamp(max=_LOG_SIZE_LIMIT).exp() * (strides * 0.5)
     return torch.cat([centres - halves, centres + halves], -1)
+
+
+def bin_distances(bins: int, *, device: torch.device | None = None) -> Tensor:
+    """What the bins stand for: [bins + 1] strides."""
+    return torch.arange(bins + 1, device=device) + NEAREST_DISTANCE
+
+
+def decode_distances(logits: Tensor, anchors: Tensor) -> Tensor:
+    """Distributed distances to the four sides -> xyxy, by the mean of each distribution.
+
+    Args:
+        logits: [..., A, 4, bins + 1] of left, top, right, bottom.
+        anchors: [A, 3] x, y, stride.
+    """
+    values = bin_distances(logits.shape[-1] - 1, device=logits.device)
+    distances = (logits.softmax(-1) * values).sum(-1) * anchors[:, 2:]  # [..., A, 4] pixels
+    centres = anchors[:, :2]
+    return torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], -1)

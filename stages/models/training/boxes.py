@@ -1,6 +1,7 @@
 """Overlap of boxes in xyxy, differentiable.
 
-Source of the complete overlap, with its distance and aspect terms: Zheng et al. 2020 (arXiv:1911.08287).
+Sources: generalised IoU, Rezatofighi et al. 2019 (arXiv:1902.09630); distance and complete IoU, Zheng et al. 2020
+(1911.08287).
 """
 
 from __future__ import annotations
@@ -21,9 +22,7 @@ def area(boxes: Tensor) -> Tensor:
 
 def paired_iou(first: Tensor, second: Tensor) -> Tensor:
     """Intersection over union of boxes that broadcast against each other: [..., 4] and [..., 4] -> [...]."""
-    corner = torch.maximum(first[..., :2], second[..., :2])
-    opposite = torch.minimum(first[..., 2:], second[..., 2:])
-    shared = area(torch.cat([corner, opposite], -1))
+    shared = _shared(first, second)
     return shared / (area(first) + area(second) - shared + _TINY)
 
 
@@ -32,16 +31,39 @@ def pairwise_iou(first: Tensor, second: Tensor) -> Tensor:
     return paired_iou(first[:, None], second[None])
 
 
-def complete_iou(first: Tensor, second: Tensor) -> Tensor:
-    """Overlap less the distance of the centres and the difference in aspect, in -2..1: [N, 4] and [N, 4] -> [N]."""
-    iou = paired_iou(first, second)
-    enclosing = torch.maximum(first[:, 2:], second[:, 2:]) - torch.minimum(first[:, :2], second[:, :2])  # [N, 2]
+def _shared(first: Tensor, second: Tensor) -> Tensor:
+    corner = torch.maximum(first[..., :2], second[..., :2])
+    opposite = torch.minimum(first[..., 2:], second[..., 2:])
+    return area(torch.cat([corner, opposite], -1))
+
+
+def generalised_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Overlap less the share of the enclosing box that is in neither, in -1..1: [N, 4] and [N, 4] -> [N]."""
+    enclosing = area(torch.cat(_enclosing(first, second), -1))
+    shared = _shared(first, second)
+    union = area(first) + area(second) - shared
+    return shared / (union + _TINY) - (enclosing - union) / (enclosing + _TINY)
+
+
+def distance_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Overlap less the squared distance of the centres over the enclosing diagonal's, in -1..1: [N, 4] twice -> [N]."""
+    corner, opposite = _enclosing(first, second)
     offset = (first[:, :2] + first[:, 2:] - second[:, :2] - second[:, 2:]) / 2
-    distance = offset.square().sum(1) / (enclosing.square().sum(1) + _TINY)
+    return paired_iou(first, second) - offset.square().sum(1) / ((opposite - corner).square().sum(1) + _TINY)
+
+
+def complete_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Distance IoU less the difference in aspect, in -2..1: [N, 4] and [N, 4] -> [N]."""
+    iou = paired_iou(first, second)
     turn = (_angle(second) - _angle(first)).square() * (4 / math.pi**2)
     with torch.no_grad():
         weight = turn / (1 - iou + turn + _TINY)
-    return iou - distance - weight * turn
+    return distance_iou(first, second) - weight * turn
+
+
+def _enclosing(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Two corners of the smallest boxes around both: [N, 2] each."""
+    return torch.minimum(first[:, :2], second[:, :2]), torch.maximum(first[:, 2:], second[:, 2:])
 
 
 def _angle(boxes: Tensor) -> Tensor:

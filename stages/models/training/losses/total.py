@@ -1,0 +1,132 @@
+"""All losses of a batch: which anchor answers for which object, what each learns, and how much it counts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from stages.models.nano.network import MASK_STRIDE, NEAREST_DISTANCE, NanoOutput, anchor_points
+from stages.models.training.assign import Assignment, assign
+from stages.models.training.losses.boxes import box_loss, distribution_loss
+from stages.models.training.losses.classes import class_loss
+from stages.models.training.losses.config import LossConfig, LossWeights
+from stages.models.training.losses.masks import mask_loss
+from stages.models.training.losses.stuff import semantic_loss
+from stages.models.training.losses.target import Target
+
+
+def total_loss(
+    output: NanoOutput,
+    targets: list[Target],
+    *,
+    config: LossConfig | None = None,
+    weights: LossWeights | None = None,
+    class_weights: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """The weighted terms of a batch by name; their sum is what to minimise.
+
+    A class that is not known in a picture (`Target.known`) is taught where it is, and nowhere that it is not. An object
+    without a cell in `Target.instances` teaches no mask.
+
+    Args:
+        output: the network's answer for N pictures.
+        targets: N ground truths.
+        config: which losses are taken.
+        weights: how much each term counts, in place of the configuration's.
+        class_weights: [classes] weights of the semantic classes, or None for equal ones.
+    """
+    config = config or LossConfig()
+    weights = weights or config.weights
+    height, width = (side * MASK_STRIDE for side in output.semantic.shape[2:])
+    anchors = anchor_points(height, width, device=output.boxes.device)
+    output = in_full(output)
+    sums = {name: output.boxes.new_zeros(()) for name in ("classes", "boxes", "masks", "distances")}
+    target_sum, box_weight, mask_count = 1.0, 1.0, 0
+    for index, target in enumerate(targets):
+        logits, boxes = output.class_logits[index], output.boxes[index]
+        with torch.no_grad():
+            found = assign(logits.sigmoid(), boxes, anchors, target.boxes, target.labels)
+        # Early targets are tiny; an object counts at least half, or the background would be all of the loss.
+        target_sum += max(float(found.targets.sum()), len(target.boxes) / 2)
+        box_weight += float(found.weights.sum())
+        truth = target.boxes[found.objects]
+        sums["classes"] += _class_term(logits, found, target, anchors, config)
+        sums["boxes"] += box_loss(boxes[found.anchors], truth, found.weights, kind=config.boxes)
+        if output.distances is not None:
+            sums["distances"] += _distance_term(output.distances[index], found, truth, anchors)
+        chosen = _with_mask(best_of_each(found, config.masks_per_object), found, target)
+        mask_count += len(chosen)
+        sums["masks"] += _mask_term(output, index, found, chosen, target, config)
+    maps = torch.stack([target.semantic for target in targets])
+    semantic = semantic_loss(output.semantic, maps, class_weights, kinds=config.semantic)
+    terms = {
+        "classes": weights.classes * sums["classes"] / target_sum,
+        "boxes": weights.boxes * sums["boxes"] / box_weight,
+        "masks": weights.masks * sums["masks"] / max(mask_count, 1),
+        "semantic": weights.semantic * semantic,
+    }
+    if output.distances is not None:
+        terms["distances"] = weights.distances * sums["distances"] / box_weight
+    return terms
+
+
+def in_full(output: NanoOutput) -> NanoOutput:
+    """The answer in float32: losses are not to be taken in half precision."""
+    return NanoOutput(
+        output.class_logits.float(),
+        output.boxes.float(),
+        output.coefficients.float(),
+        output.prototypes.float(),
+        output.semantic.float(),
+        None if output.distances is None else output.distances.float(),
+    )
+
+
+def best_of_each(found: Assignment, count: int) -> Tensor:
+    """Positions of each object's `count` positives with the highest targets: [at most G * count]."""
+    order = found.targets.argsort(descending=True, stable=True)
+    order = order[found.objects[order].argsort(stable=True)]  # by object, best first
+    objects = found.objects[order]
+    starts = torch.searchsorted(objects, objects)  # where each one's object begins
+    rank = torch.arange(len(order), device=order.device) - starts
+    return order[rank < count]
+
+
+def _class_term(logits: Tensor, found: Assignment, target: Target, anchors: Tensor, config: LossConfig) -> Tensor:
+    wanted = torch.zeros_like(logits)
+    wanted[found.anchors, target.labels[found.objects]] = found.targets
+    counted = ~_in_any(anchors, target.ignored)
+    counted[found.anchors] = True
+    if target.known is not None:
+        counted = counted[:, None] & (target.known | (wanted > 0))
+    return class_loss(logits, wanted, counted, kind=config.classes)
+
+
+def _distance_term(logits: Tensor, found: Assignment, boxes: Tensor, anchors: Tensor) -> Tensor:
+    """Weighted sum over positives of the mean over four sides: [A, 4, bins + 1], P, [P, 4], [A, 3] -> scalar."""
+    points, strides = anchors[found.anchors, :2], anchors[found.anchors, 2:]
+    distances = torch.cat([points - boxes[:, :2], boxes[:, 2:] - points], 1) / strides  # [P, 4]
+    losses = distribution_loss(logits[found.anchors], distances - NEAREST_DISTANCE)
+    return (losses.mean(1) * found.weights).sum()
+
+
+def _with_mask(chosen: Tensor, found: Assignment, target: Target) -> Tensor:
+    """Those of the chosen positives whose object has a cell at least."""
+    cells = torch.bincount(target.instances.flatten(), minlength=len(target.boxes) + 1)
+    return chosen[cells[found.objects[chosen] + 1] > 0]
+
+
+def _mask_term(
+    output: NanoOutput, index: int, found: Assignment, chosen: Tensor, target: Target, config: LossConfig
+) -> Tensor:
+    objects = found.objects[chosen]
+    coefficients = output.coefficients[index][found.anchors[chosen]]
+    masks = target.instances[None] == (objects + 1).to(torch.uint8)[:, None, None]
+    boxes = target.boxes[objects] / MASK_STRIDE
+    return mask_loss(coefficients, output.prototypes[index], masks, boxes, kinds=config.masks)
+
+
+def _in_any(anchors: Tensor, boxes: Tensor) -> Tensor:
+    """Whether an anchor's centre lies in any of the boxes: [A, 3], [I, 4] -> [A] bool."""
+    points = anchors[:, None, :2]  # [A, 1, 2]
+    return ((points >= boxes[:, :2]) & (points <= boxes[:, 2:])).all(-1).any(-1)
