@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,15 @@ from stages.models.training.targets import collate
 
 TINY = NanoConfig(coefficients=8, widths=(8, 8, 16, 16, 16), depths=(1, 1, 1, 1), pyramid=16, mask_width=16)
 BINNED = replace(TINY, bins=10)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Layers this small are over before two threads have met."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def test_decoding_by_hand() -> None:
