@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 
 from pipeline.config import (
-    EMBEDDED_MODEL,
+    EMBEDDED_MODELS,
     NO_MODEL,
     PipelineConfig,
     PublishConfig,
@@ -159,8 +159,8 @@ def build_graph(config: PipelineConfig) -> Graph:
 def check_networks(config: PipelineConfig) -> None:
     """Refuse networks that cannot work together, or on the device asked for. Raises `ConfigError`."""
     detector, segmenter = config.detector_config, config.segmenter_config
-    if segmenter is not None and detector.model == EMBEDDED_MODEL:
-        raise ConfigError(f"segmenter: {EMBEDDED_MODEL} gives masks of its own; name a detector model too, or drop it")
+    if segmenter is not None and detector.model in EMBEDDED_MODELS:
+        raise ConfigError(f"segmenter: {detector.model} gives masks of its own; name a detector model too, or drop it")
     of_torch = [is_torch(network.model) for network in (detector, segmenter) if network is not None]
     if len(set(of_torch)) > 1:
         raise ConfigError(

@@ -5,7 +5,7 @@ Imports stand inside the functions: a command's help is instant, and a run never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,3 +44,38 @@ def evaluate(
         specs.append(coco_panoptic_spec(*coco_panoptic, hold_out=hold_out, limit=limit))
     figures, files = evaluated(Request(specs=specs, **asked), progress=progress)
     return Evaluated(table(figures), figures.plain(), files)
+
+
+class ExportedFiles(NamedTuple):
+    """What `export` gives."""
+
+    table: str  # for a person
+    warnings: Sequence[str]
+
+
+def export(
+    model: str,
+    *,
+    output: str,
+    formats: Sequence[str],
+    size: tuple[int, int] | None,
+    half: bool,
+    version: str,
+    footage: Sequence[str],
+    data: str | None,
+    checked: int,
+    calibrated: int,
+    max_drop: float,
+    progress: Progress,
+) -> ExportedFiles:
+    """Write a trained network in other formats, each checked against torch before it gets its name.
+
+    Raises `ConfigError`, `ModelError`, `DataError`, `SourceError`.
+    """
+    from stages.models.exporting.request import Request, plan_of, run
+    from stages.models.exporting.table import table, warnings
+
+    plan = plan_of(Path(output), formats=formats, size=size, half=half, version=version, max_drop=max_drop)
+    request = Request(model=model, plan=plan, footage=footage, data=data, checked=checked, calibrated=calibrated)
+    exported, frames = run(request, step=progress)
+    return ExportedFiles(table(exported, frames), warnings(exported, frames))

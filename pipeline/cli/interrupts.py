@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
@@ -31,3 +32,17 @@ class Interrupts:
             raise KeyboardInterrupt
         self.received = number
         self._tell()
+
+
+@contextmanager
+def unwinding_on_sigterm() -> Iterator[None]:
+    """While it lasts, SIGTERM ends as Ctrl-C does: what is half written is removed on the way out, with code 143."""
+
+    def unwind(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -21,7 +21,9 @@ from pipeline.address import (
 from pipeline.config.events import MqttConfig, WebhookConfig
 from pipeline.config.exports import ExportConfig
 from pipeline.config.models import (
+    EMBEDDED_INT8,
     EMBEDDED_MODEL,
+    EMBEDDED_MODELS,
     NO_MODEL,
     DetectorConfig,
     DetectorLayout,
@@ -57,7 +59,9 @@ from pipeline.config.sources import (
 from pipeline.files_root import check_opened
 
 __all__ = [
+    "EMBEDDED_INT8",
     "EMBEDDED_MODEL",
+    "EMBEDDED_MODELS",
     "NO_MODEL",
     "STANDARD_INPUT_DESCRIPTOR",
     "ApiConfig",

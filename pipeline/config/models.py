@@ -9,6 +9,8 @@ from msgspec import Meta
 from pipeline.config.settings import Settings
 
 EMBEDDED_MODEL = "everyframe-nano"
+EMBEDDED_INT8 = "everyframe-nano-int8"
+EMBEDDED_MODELS = (EMBEDDED_MODEL, EMBEDDED_INT8)
 NO_MODEL = "none"
 TORCH_LIBRARIES = ("torchvision", "transformers")
 
@@ -41,6 +43,11 @@ Provider = Annotated[
 Fraction01 = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
+def is_openvino(model: str) -> bool:
+    """Whether a model's file is one that OpenVINO alone runs, on a CPU."""
+    return model == EMBEDDED_INT8 or model.endswith(".xml")
+
+
 def is_torch(model: str) -> bool:
     """Whether a model's name is one that torch runs."""
     library, found, _ = model.partition(":")
@@ -53,9 +60,9 @@ class DetectorConfig(Settings, frozen=True, kw_only=True):
     model: Annotated[
         str,
         Meta(
-            description="'everyframe-nano' (embedded, panoptic), a path to an ONNX detector, torchvision:NAME, "
-            "transformers:FOLDER or a hub's OWNER/NAME after it, or 'none': frames are decoded and accounted for, and "
-            "nothing is looked for."
+            description="'everyframe-nano' (embedded, panoptic; everyframe-nano-int8: the same in 8 bits), a path to "
+            "an ONNX detector or OpenVINO's .xml, torchvision:NAME, transformers:FOLDER or a hub's OWNER/NAME after "
+            "it, or 'none': frames are decoded and accounted for, and nothing is looked for."
         ),
     ] = EMBEDDED_MODEL
     weights: Weights = None

@@ -23,6 +23,7 @@ from pipeline.config.models import (
     SegmenterConfig,
     SuppressConfig,
     TrackerConfig,
+    is_openvino,
     is_torch,
 )
 from pipeline.config.redis import RedisConfig, check_redis
@@ -246,7 +247,7 @@ class PipelineConfig(Settings, frozen=True, kw_only=True):
     def onnx_may_use_gpu(self) -> bool:
         """Whether ONNX networks, if these are, may run on a GPU: the embedded one and OpenVINO's stay on the CPU."""
         networks = [n for n in (self.detector_config, self.segmenter_config) if n is not None]
-        if any(network.backend == "openvino" for network in networks):
+        if any(network.backend == "openvino" or is_openvino(network.model) for network in networks):
             return False
         return self.detector_config.model != EMBEDDED_MODEL or self.detector_config.backend == "onnxruntime"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from pipeline.config import EMBEDDED_MODEL, DetectorConfig
+from pipeline.config import EMBEDDED_INT8, EMBEDDED_MODEL, DetectorConfig
 from pipeline.errors import ConfigError, ModelError
 from pipeline.messages import Classes, ModelInfo
 from stages.detect.coco import COCO_CLASSES
@@ -22,6 +22,7 @@ from stages.models.onnx_placement import Placed
 from stages.models.preprocess import InputSpec
 
 WEIGHTS = Path(__file__).parent.parent / "models" / "weights"
+EMBEDDED_FILES = {EMBEDDED_MODEL: f"{EMBEDDED_MODEL}.onnx", EMBEDDED_INT8: f"{EMBEDDED_INT8}.xml"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class _CardFile(msgspec.Struct, frozen=True):
     things: tuple[str, ...]
     stuff: tuple[str, ...]
     sha256: str
+    files: dict[str, str] = {}
 
 
 def build_detector(config: DetectorConfig, *, lanes: int = 1, placed: Placed | None = None) -> Detect:
@@ -52,9 +54,9 @@ def build_detector(config: DetectorConfig, *, lanes: int = 1, placed: Placed | N
         ModelError: when the model is missing, unreadable, damaged, of an unknown layout or fails on a picture.
         ConfigError: when class names do not fit the model.
     """
-    embedded = config.model == EMBEDDED_MODEL
-    path = WEIGHTS / f"{EMBEDDED_MODEL}.onnx" if embedded else Path(config.model)
+    path = model_file(config.model)
     placed = placed or Placed()
+    check_runtime(config, path, placed)
     network = placed.open(path, config.backend)
     version = checksum(path)
     card = read_card(path)
@@ -83,6 +85,28 @@ def build_detector(config: DetectorConfig, *, lanes: int = 1, placed: Placed | N
     )
 
 
+def model_file(model: str) -> Path:
+    """Where a model lies. Raises `ModelError` for one of the package's own that this package is without."""
+    if model not in EMBEDDED_FILES:
+        return Path(model)
+    path = WEIGHTS / EMBEDDED_FILES[model]
+    if not path.is_file():
+        raise ModelError(
+            f"detector.model: {model!r} is not in this package; {EMBEDDED_MODEL!r} is, and 'everyframe export "
+            f"{EMBEDDED_MODEL} --format int8 --footage VIDEO --output DIR/NAME' makes an INT8 file of it to give here"
+        )
+    return path
+
+
+def check_runtime(config: DetectorConfig, path: Path, placed: Placed) -> None:
+    """Refuse OpenVINO's own files where ONNX Runtime is to run them. Raises `ConfigError`."""
+    if path.suffix == ".xml" and (config.backend == "onnxruntime" or placed.device.is_cuda):
+        raise ConfigError(
+            f"detector.backend: onnxruntime cannot run {config.model}, which is OpenVINO's; "
+            "leave backend at auto and device at cpu, or give an ONNX file"
+        )
+
+
 def try_on_grey(backend: Backend, picture: InputSpec, path: Path) -> Outputs:
     """Outputs for a grey picture, so that a network that cannot run says so now. Raises `ModelError`."""
     grey = np.full((1, picture.height, picture.width, 3), 114, dtype=np.uint8)
@@ -102,7 +126,7 @@ def read_card(path: Path) -> Card | None:
         written = msgspec.json.decode(card.read_bytes(), type=_CardFile)
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as exc:
         raise ModelError(f"{card}: not a model card; 'things', 'stuff' and 'sha256' are needed ({exc})") from exc
-    return Card(Classes(written.things, written.stuff), written.sha256)
+    return Card(Classes(written.things, written.stuff), written.files.get(path.name, written.sha256))
 
 
 def class_names(count: int, names: Sequence[str] | None, card: Card | None) -> Classes:

@@ -80,7 +80,7 @@ def load_nncf() -> Any:
         with without_telemetry(), _quietly():
             import nncf
     except ImportError as exc:
-        raise ModelError("quantizing needs nncf, which is not installed; pip install nncf") from exc
+        raise ModelError("INT8 needs nncf, which is not installed; pip install 'everyframe[int8]'") from exc
     nncf.set_log_level(logging.ERROR)
     return nncf
 

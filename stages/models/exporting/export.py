@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +18,12 @@ from stages.models.exporting.card import card_of, write_card
 from stages.models.exporting.deployed import INPUT_HEIGHT, INPUT_WIDTH, Deployed, check_size, outputs_of
 from stages.models.exporting.folding import folded
 from stages.models.exporting.formats import Format, Made, made, runner, tolerance, write_ir, write_program
-from stages.models.exporting.frames import Frames, as_input
+from stages.models.exporting.frames import Frames, Step, as_input, quiet
 from stages.models.exporting.health import check_weights
 from stages.models.exporting.int8 import Judge, Judged, by_agreement, make_int8
 from stages.models.exporting.onnx_graph import halved, onnx_model
 from stages.models.nano.network import Nano
 
-Step = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 MAX_DROP: Final = 0.01
 
 
@@ -35,12 +34,14 @@ class Trained:
     Attributes:
         network: trained; any mode.
         classes: things, then stuff.
+        gathers: other names of classes, by class, as labels have them.
         offsets: added to each thing's logits; None: nothing.
         training: how it was trained, for the card.
     """
 
     network: Nano
     classes: Classes
+    gathers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     offsets: Sequence[float] | None = None
     training: str = ""
 
@@ -90,7 +91,7 @@ class Exported:
 
 
 def export(
-    trained: Trained, plan: ExportPlan, frames: Frames, *, judge: Judge = by_agreement, step: Step = lambda *_: None
+    trained: Trained, plan: ExportPlan, frames: Frames, *, judge: Judge = by_agreement, step: Step = quiet
 ) -> list[Exported]:
     """Write the files of a plan, each checked against torch on the frames before any of them gets its name.
 
@@ -144,10 +145,10 @@ class _Export:
         light = Deployed(folded(self.trained.network), offsets=self.trained.offsets).eval()
         whole = self.stem.with_name("float32.onnx")
         if set(self.plan.formats) - {"torch"}:
-            self.step("as ONNX", 0, 0)
             whole.write_bytes(onnx_model(light, **size, half=False).SerializeToString())
         done = []
-        for format_ in self.plan.formats:
+        for number, format_ in enumerate(self.plan.formats, 1):
+            self.step("formats", number, len(self.plan.formats))
             judged = None
             if format_ == "int8":
                 file, judged = make_int8(
@@ -160,7 +161,6 @@ class _Export:
                     step=self.step,
                 )
             else:
-                self.step(f"as {format_}", 0, 0)
                 file = self._write(format_, whole, light)
             done.append(_Done(file, self._checked(file), judged))
         return done

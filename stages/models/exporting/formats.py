@@ -80,6 +80,7 @@ def write_program(deployed: Deployed, path: Path, *, width: int, height: int) ->
     pictures = torch.zeros(2, 3, height, width)
     with torch.no_grad():
         program = torch.export.export(deployed, (pictures,), dynamic_shapes={"images": {0: batch}})
+    program.example_inputs = None  # would be stored: more than the weights
     torch.export.save(program, path)
 
 

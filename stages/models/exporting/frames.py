@@ -7,14 +7,17 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
-from pipeline.config import SourceConfig
-from pipeline.errors import DataError
+from pipeline.config import SourceConfig, is_live, redact
+from pipeline.errors import ConfigError, DataError
 from pipeline.messages import Float32, Surface, UInt8
 from stages.models.preprocess import InputSpec, Preprocessor
+
+Item = TypeVar("Item")
+Step = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 CHECKED: Final = 32
 CALIBRATED: Final = 200
@@ -41,6 +44,10 @@ class Frames:
     real: bool = True
 
 
+def quiet(doing: str, done: int, total: int) -> None:
+    """Progress that nobody is told of."""
+
+
 def as_input(picture: UInt8) -> Float32:
     """[1, H, W, 3] as the network's [1, 3, H, W]."""
     return np.ascontiguousarray(picture.transpose(0, 3, 1, 2), dtype=np.float32)
@@ -52,42 +59,44 @@ def picture_spec(width: int, height: int) -> InputSpec:
 
 
 def of_footage(
-    files: Sequence[str], *, width: int, height: int, checked: int = CHECKED, calibrated: int = CALIBRATED
+    files: Sequence[str], *, width: int, height: int, checked: int = CHECKED, calibrated: int = 0, step: Step = quiet
 ) -> Frames:
-    """Frames of videos, spread evenly over each.
+    """Frames of videos, spread evenly over each: of its last quarter to check on, of its first part to calibrate with.
 
     Raises:
         SourceError: when a file is none that can be decoded.
+        ConfigError: for an address that is no file's.
         DataError: when there are too few frames for what is asked.
     """
     preprocess = Preprocessor(picture_spec(width, height))
-    each = -(-max(checked * 4, -(-calibrated * 10 // 7)) // len(files))
-    check, calibration = [], []
-    for file in files:
+    # `spread` keeps half of what it may at least, and a quarter of that is checked on.
+    each = -(-2 * max(checked * 4, -(-calibrated * 10 // 7)) // len(files))
+    check: list[UInt8] = []
+    calibration: list[UInt8] = []
+    for number, file in enumerate(files, 1):
+        step("footage", number, len(files))
         pictures = spread(_surfaces(file), each, make=lambda surface: preprocess(surface)[0].copy())
         calibration += pictures[: round(_CALIBRATION_ENDS * len(pictures))]
         check += pictures[round(_CHECKS_BEGIN * len(pictures)) :]
-    if not check or (calibrated and not calibration):
+    if not check or not calibration:
         raise DataError(f"{', '.join(files)}: too few frames to check a network on; a video of some seconds is needed")
-    check, calibration = evenly(check, checked), evenly(calibration, calibrated)
-    names = ", ".join(Path(file).name for file in files)
-    return Frames(checked=check, calibration=calibration, told=f"{len(check)} frames of {names}")
+    chosen = evenly(check, checked)
+    told = f"{len(chosen)} frames of {', '.join(Path(file).name for file in files)}"
+    return Frames(checked=chosen, calibration=evenly(calibration, calibrated), told=told)
 
 
-def of_worlds(*, width: int, height: int, checked: int = CHECKED, calibrated: int = 0) -> Frames:
+def of_worlds(*, width: int, height: int, checked: int = CHECKED, step: Step = quiet) -> Frames:
     """Frames of the synthetic street: better than noise where there is nothing else, and no camera's."""
     from stages.models.world import World
 
-    def render(first: int, number: int) -> list[UInt8]:
-        preprocess = Preprocessor(picture_spec(width, height))
-        worlds = (World(first + i, split="unseen", width=640, height=360) for i in range(number))
-        return [preprocess(Surface("rgb24", (world.render().image,)))[0].copy() for world in worlds]
-
+    preprocess = Preprocessor(picture_spec(width, height))
+    pictures = []
+    for number in range(checked):
+        world = World(_WORLD_SEED + number, split="unseen", width=640, height=360)
+        pictures.append(preprocess(Surface("rgb24", (world.render().image,)))[0].copy())
+        step("synthetic frames", number + 1, checked)
     return Frames(
-        checked=render(_WORLD_SEED, checked),
-        calibration=render(_WORLD_SEED + checked, calibrated),
-        told=f"{checked} frames of the synthetic street",
-        real=False,
+        checked=pictures, calibration=(), told=f"{checked} frames of the synthetic street, no camera's", real=False
     )
 
 
@@ -108,7 +117,7 @@ def spread(surfaces: Iterable[Surface], wanted: int, *, make: Callable[[Surface]
     return kept
 
 
-def evenly(pictures: Sequence[UInt8], wanted: int) -> list[UInt8]:
+def evenly(pictures: Sequence[Item], wanted: int) -> list[Item]:
     """So many of them at even steps; all where there are fewer."""
     rows = np.linspace(0, len(pictures) - 1, min(wanted, len(pictures))).round().astype(int)
     return [pictures[row] for row in rows]
@@ -117,8 +126,9 @@ def evenly(pictures: Sequence[UInt8], wanted: int) -> list[UInt8]:
 def _surfaces(file: str) -> Iterator[Surface]:
     from stages.decode import open_source
 
-    source = SourceConfig(url=file, source_id=Path(file).stem.replace("/", "-"))
-    with closing(open_source(source, next_epoch=count(1).__next__)) as reader:
+    if is_live(file):
+        raise ConfigError(f"--footage: {redact(file)} is live; recorded files are needed")
+    with closing(open_source(SourceConfig(url=file, source_id="footage"), next_epoch=count(1).__next__)) as reader:
         for frame in reader:
             assert isinstance(frame.surface, Surface)
             yield frame.surface

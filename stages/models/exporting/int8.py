@@ -10,7 +10,7 @@ from typing import Final
 from pipeline.errors import ModelError
 from stages.models.exporting.agreement import Given, agreement
 from stages.models.exporting.formats import INT8, Made, made
-from stages.models.exporting.frames import Frames, as_input
+from stages.models.exporting.frames import Frames, Step, as_input
 from stages.models.exporting.running import OpenVinoFile
 from stages.models.quantize import load_nncf, quantize
 
@@ -37,7 +37,6 @@ class Judged:
 
 
 Judge = Callable[[Path, Made, Frames, Sequence[Given]], Judged]  # float ONNX, INT8, frames, torch's outputs on them
-Step = Callable[[str, int, int], None]
 
 
 def make_int8(
@@ -71,7 +70,6 @@ def make_int8(
             progress=lambda done, what=what: step(what, done, len(frames.calibration)),  # type: ignore[misc]
         )
         file = made("int8", stem)
-        step("judging INT8", 0, 0)
         judged = replace(judge(whole, file, frames, reference), floats=floats)
         if judged.drop <= max_drop:
             return file, judged

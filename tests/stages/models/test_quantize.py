@@ -52,5 +52,5 @@ def test_without_pictures_nothing_is_made(tmp_path: Path) -> None:
 def test_a_missing_nncf_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     path = networks.channel_means(tmp_path / "m.onnx")
-    with pytest.raises(ModelError, match="pip install nncf"):
+    with pytest.raises(ModelError, match=r"pip install 'everyframe\[int8\]'"):
         quantize(path, pictures(1), output=tmp_path / "int8.xml")

@@ -1,0 +1,129 @@
+"""An export as it is asked for: of what, to which files, checked on what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, cast
+
+from pipeline.errors import ConfigError, ModelError
+from stages.models.exporting.deployed import INPUT_HEIGHT, INPUT_WIDTH, check_size
+from stages.models.exporting.export import Exported, ExportPlan, Trained, export
+from stages.models.exporting.formats import FORMATS, Format
+from stages.models.exporting.frames import CALIBRATED, CHECKED, Frames, Step, of_footage, of_worlds, quiet
+from stages.models.exporting.labelled import Labelled, read_data
+from stages.models.exporting.subject import open_trained
+
+# What a format needs beside the product's own dependencies, and the extra that brings it.
+_PACKAGES: Final[dict[Format, tuple[tuple[str, str], ...]]] = {
+    "onnx": (("onnx", "train"), ("onnxscript", "train")),
+    "openvino": (("onnx", "train"), ("onnxscript", "train")),
+    "int8": (("onnx", "train"), ("onnxscript", "train"), ("nncf", "int8")),
+    "torch": (),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        model: a checkpoint, an exported ONNX file, or everyframe-nano.
+        plan: the files.
+        footage: videos to check on, and to calibrate INT8 with.
+        data: a recipe, whose labelled pictures are for the same.
+        checked: frames that are checked on.
+        calibrated: frames that INT8 is calibrated with.
+    """
+
+    model: str
+    plan: ExportPlan
+    footage: Sequence[str] = ()
+    data: str | None = None
+    checked: int = CHECKED
+    calibrated: int = CALIBRATED
+
+
+def plan_of(
+    output: Path, *, formats: Sequence[str], size: tuple[int, int] | None, half: bool, version: str, max_drop: float
+) -> ExportPlan:
+    """The plan for files named like `output`, whatever format's ending that has. Raises `ConfigError`."""
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise ConfigError(f"--format: {unknown[0]!r} is not one of {', '.join(FORMATS)}")
+    name = output.stem if output.suffix in (".onnx", ".xml", ".pt2") else output.name
+    if not name.strip("."):
+        raise ConfigError(f"--output: {str(output)!r} names no file; DIR/NAME is needed")
+    width, height = size or (INPUT_WIDTH, INPUT_HEIGHT)
+    chosen = tuple(dict.fromkeys(cast("Sequence[Format]", formats)))
+    return ExportPlan(
+        folder=output.parent,
+        name=name,
+        formats=chosen,
+        width=width,
+        height=height,
+        half=half,
+        version=version,
+        max_drop=max_drop,
+    )
+
+
+def run(request: Request, *, step: Step = quiet) -> tuple[list[Exported], Frames]:
+    """Export; the files, and what they were checked on.
+
+    Raises:
+        ConfigError: for what cannot be asked for.
+        ModelError: as `export`, and where a package is missing.
+        DataError, SourceError: for frames that cannot be read.
+    """
+    check_size(request.plan.width, request.plan.height)
+    check_packages(request.plan.formats)
+    if "int8" in request.plan.formats and not (request.footage or request.data):
+        raise ConfigError("--format int8: needs frames to calibrate with; give --footage VIDEO or --data RECIPE")
+    trained = open_trained(request.model)
+    frames = frames_for(request, trained, step=step)
+    return export(trained, request.plan, frames, step=step), frames
+
+
+def check_packages(formats: Sequence[Format]) -> None:
+    """Refuse to begin without what is needed. Raises `ModelError`."""
+    for format_ in formats:
+        for package, extra in _PACKAGES[format_]:
+            if find_spec(package) is None:
+                raise ModelError(f"--format {format_}: needs {package}; pip install 'everyframe[{extra}]'")
+
+
+def frames_for(request: Request, trained: Trained, *, step: Step) -> Frames:
+    """Frames of the footage and pictures of the recipe; where there is neither, the synthetic street's."""
+    size = {"width": request.plan.width, "height": request.plan.height}
+    calibrated = request.calibrated if "int8" in request.plan.formats else 0
+    sources = (request.data is not None) + bool(request.footage)
+    if not sources:
+        return of_worlds(**size, checked=request.checked, step=step)
+    checked, calibrated = -(-request.checked // sources), -(-calibrated // sources)
+    parts = []
+    if request.footage:
+        parts.append(of_footage(request.footage, **size, checked=checked, calibrated=calibrated, step=step))
+    if request.data is not None:
+        labelled = read_data(request.data, trained.classes, trained.gathers)
+        parts.append(_labelled(labelled, checked, calibrated, request.plan, step))
+    return replace(
+        parts[0],
+        checked=[picture for part in parts for picture in part.checked],
+        calibration=[picture for part in parts for picture in part.calibration],
+        told=" and ".join(part.told for part in parts),
+    )
+
+
+def _labelled(labelled: Labelled, checked: int, calibrated: int, plan: ExportPlan, step: Step) -> Frames:
+    """Pictures of a recipe. What INT8 is calibrated with is what was trained on: nothing is measured on that."""
+    part: Final = "held-out" if calibrated else "all"
+    images = labelled.images(part, checked, width=plan.width, height=plan.height, step=step)
+    if not images:
+        raise ConfigError(f"{labelled.file}: data: no picture is held out to judge INT8 on; give an entry 'hold_out'")
+    calibration = []
+    if calibrated:
+        calibration = labelled.images("train", calibrated, width=plan.width, height=plan.height, step=step)
+    told = f"{len(images)} {'held-out ' if calibrated else ''}pictures of {labelled.file}"
+    return Frames(checked=images, calibration=calibration, told=told)
