@@ -22,6 +22,8 @@ from stages.models.labelled.segments import known_things
 from stages.models.labelled.specs import CocoSpec
 from stages.models.labelled.taxonomy import Taxonomy
 
+_NO_OUTLINE = (b"null", b"[]")
+
 
 @dataclass(frozen=True, slots=True)
 class CocoObject:
@@ -70,7 +72,7 @@ class CocoPictures:
         """Read it. Raises `DataError` with the annotation's id for an outline that cannot be."""
         picture = self.pictures[index]
         image = read_picture(picture.path, picture.size)
-        outlined = [Outlined(one.label, one.box, self._mask(one, picture), one.crowd) for one in picture.objects]
+        outlined = (Outlined(one.label, one.box, self._mask(one, picture), one.crowd) for one in picture.objects)
         return sample_of_outlines(image, outlined, self.taxonomy, self.known)
 
     def _mask(self, one: CocoObject, picture: CocoPicture) -> NDArray[np.bool_] | None:
@@ -105,7 +107,6 @@ def open_coco(spec: CocoSpec, taxonomy: Taxonomy, *, part: Part, progress: Progr
     labels, folder = Path(spec.labels), Path(spec.images)
     file = read_coco(labels, CocoInstancesFile)
     names = {category.id: category.name for category in file.categories}
-    label_of = {one: taxonomy.label(name) for one, name in names.items()}
     paths = [inside(folder, image.file_name, labels=labels) for image in file.images]
     there = present(paths)
     missing = [str(path) for path, found in zip(paths, there, strict=True) if not found]
@@ -114,7 +115,7 @@ def open_coco(spec: CocoSpec, taxonomy: Taxonomy, *, part: Part, progress: Progr
     keys = [path.stem for _, path in told]
     chosen = choose(keys, hold_out=spec.hold_out, part=part, limit=spec.limit)
     check_any(chosen, spec.labels, of=len(keys), hold_out=spec.hold_out, part=part)
-    objects, without_area = _objects(file, label_of, labels)
+    objects, without_area = _objects(file, taxonomy, labels)
     pictures = []
     for index in reported(chosen, progress, f"pictures of {labels.name}"):
         image, path = told[index]
@@ -126,22 +127,21 @@ def open_coco(spec: CocoSpec, taxonomy: Taxonomy, *, part: Part, progress: Progr
     return CocoPictures(f"coco {labels.name}", labels, taxonomy, known, pictures, tuple(notes))
 
 
-def _objects(
-    file: CocoInstancesFile, label_of: dict[Id, int | None], labels: Path
-) -> tuple[dict[Id, list[CocoObject]], int]:
+def _objects(file: CocoInstancesFile, taxonomy: Taxonomy, labels: Path) -> tuple[dict[Id, list[CocoObject]], int]:
     """What the taxonomy has a class for, by image; and how many have no area."""
+    label_of = {category.id: taxonomy.label(category.name) for category in file.categories}
     sizes = {image.id: image for image in file.images}
     found: dict[Id, list[CocoObject]] = defaultdict(list)
     without_area = 0
     for annotation in file.annotations:
         label = label_of[annotation.category_id]
-        if label is None:
+        outline = bytes(annotation.segmentation)  # a copy, so that the whole file is not kept for it
+        if label is None or (outline in _NO_OUTLINE and not taxonomy.classes.is_thing(label)):
             continue
         box = _box(annotation, sizes[annotation.image_id], labels)
         if box is None:
             without_area += 1
             continue
-        outline = bytes(annotation.segmentation)  # a copy, so that the whole file is not kept for it
         found[annotation.image_id].append(CocoObject(annotation.id, label, box, bool(annotation.iscrowd), outline))
     return found, without_area
 

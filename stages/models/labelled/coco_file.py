@@ -41,7 +41,7 @@ class CocoAnnotation(msgspec.Struct, frozen=True, gc=False):
     category_id: Id
     bbox: tuple[float, float, float, float]  # left, top, width, height
     id: Id = -1
-    iscrowd: int = 0
+    iscrowd: int | bool = 0
     segmentation: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -50,7 +50,7 @@ class CocoSegment(msgspec.Struct, frozen=True, gc=False):
 
     id: Annotated[int, Meta(ge=0, lt=1 << 24)]
     category_id: Id
-    iscrowd: int = 0
+    iscrowd: int | bool = 0
 
 
 class CocoPanopticAnnotation(msgspec.Struct, frozen=True, gc=False):

@@ -139,14 +139,14 @@ def table_of(spec: LabelPngSpec, taxonomy: Taxonomy) -> LabelTable:
 
 
 def _codes(name: str, colours: Sequence[int | list[int]]) -> list[int]:
+    if not colours:
+        raise ConfigError(f"data.colours: {name}: no colour is given")
     several = [colours] if all(isinstance(part, int) for part in colours) else colours
     codes = []
     for colour in several:
         if not isinstance(colour, list | tuple) or len(colour) != 3:
             raise ConfigError(f"data.colours: {name}: {colour!r}; [red, green, blue] or a list of such is needed")
         codes.append(int(code_of(np.array(colour))))
-    if not codes:
-        raise ConfigError(f"data.colours: {name}: no colour is given")
     return codes
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_POINTS = 100_000  # of a polygon
+MOST_CROSSINGS = 1 << 22  # of a polygon's edges with rows of pixels
 _FARTHEST = 1e6  # a coordinate, pixels
 
 
@@ -19,7 +20,11 @@ def polygon_mask(polygons: Sequence[Sequence[float]], *, width: int, height: int
     """
     mask = np.zeros((height, width), np.bool_)
     for ring in polygons:
-        mask |= _ring(_points(ring), width=width, height=height)
+        points = _points(ring)
+        left, top = np.floor(points.min(0)).clip(0, (width, height)).astype(int)
+        right, bottom = np.ceil(points.max(0)).clip(0, (width, height)).astype(int)
+        if left < right and top < bottom:
+            mask[top:bottom, left:right] |= _ring(points - (left, top), width=right - left, height=bottom - top)
     return mask
 
 
@@ -41,6 +46,8 @@ def _ring(points: NDArray[np.float64], *, width: int, height: int) -> NDArray[np
     first = np.ceil(low - 0.5).clip(0, height).astype(np.int64)  # rows whose middle lies in [low, high)
     after = np.ceil(high - 0.5).clip(0, height).astype(np.int64)
     counts = after - first
+    if counts.sum() > MOST_CROSSINGS:
+        raise ValueError(f"a polygon crosses rows of pixels {counts.sum()} times; at most {MOST_CROSSINGS} are allowed")
     edge = np.repeat(np.arange(len(points)), counts)
     row = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
     (x0, y0), (x1, y1) = points[edge].T, ends[edge].T

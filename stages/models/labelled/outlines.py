@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,16 +25,24 @@ class Outlined:
 
 
 def sample_of_outlines(
-    image: NDArray[np.uint8], objects: Sequence[Outlined], taxonomy: Taxonomy, known: NDArray[np.bool_] | None
+    image: NDArray[np.uint8], objects: Iterable[Outlined], taxonomy: Taxonomy, known: NDArray[np.bool_] | None
 ) -> Sample:
-    """Paint and number them: crowds first, then the larger before the smaller, which is mostly in front.
+    """Paint and number them. What no object covers is void.
 
-    What no object covers is void.
+    Where masks overlap the smaller has the pixel, as it is mostly in front, and a crowd only what nobody else has.
+    One mask is held at a time: a hundred of a large picture would not fit into memory.
     """
     painted = np.zeros(image.shape[:2], np.int32)
-    masks = [(number, one.crowd, one.mask) for number, one in enumerate(objects) if one.mask is not None]
-    for number, _, mask in sorted(masks, key=lambda told: (not told[1], -int(told[2].sum()))):
-        painted[mask] = number + 1
-    boxes = np.array([one.box for one in objects], np.float32).reshape(-1, 4)
-    segments = Segments.of([one.label for one in objects], [one.crowd for one in objects], boxes)
+    smallest = np.full(painted.shape, np.inf, np.float32)
+    boxes, labels, crowds = [], [], []
+    for number, one in enumerate(objects, 1):
+        boxes.append(one.box)
+        labels.append(one.label)
+        crowds.append(one.crowd)
+        if one.mask is not None:
+            area = np.count_nonzero(one.mask) + one.crowd * painted.size
+            taken = one.mask & (smallest > area)
+            painted[taken] = number
+            smallest[taken] = area
+    segments = Segments.of(labels, crowds, np.array(boxes, np.float32).reshape(-1, 4))
     return sample_of_segments(image, painted, segments, taxonomy, known)

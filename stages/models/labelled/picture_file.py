@@ -62,13 +62,13 @@ def read_picture(path: Path, size: Size | None = None) -> NDArray[np.uint8]:
     Raises:
         DataError: when it cannot be read, or is of another size.
     """
-    image = _decode(path, cv2.IMREAD_COLOR)
+    image = _decode(path, cv2.IMREAD_COLOR_RGB)
     if size is not None and image.shape[1::-1] != size:
         turned = image.shape[1::-1]
-        image = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = _decode(path, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
         if image.shape[1::-1] != size:
             raise _other_size(path, turned, size)
-    return np.ascontiguousarray(image[..., ::-1])
+    return image
 
 
 def read_label_map(path: Path, size: Size | None = None, *, colours: bool = False) -> NDArray[np.integer]:
@@ -181,10 +181,26 @@ def _decode(path: Path, mode: int) -> NDArray[np.uint8]:
     with _translated(path):
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{path}: {path.stat().st_size} bytes; at most {MOST_BYTES} are read of a picture")
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), mode)
+        data = path.read_bytes()
+        if not _is_whole(data):
+            raise DataError(f"{path}: ends before the picture does")
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     if image is None:
         raise DataError(f"{path}: cannot be decoded as a picture")
     return image.astype(np.uint8, copy=False)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether a JPEG or PNG has its end: decoders fill in grey where it is missing. Of other kinds True."""
+    if data.startswith(b"\x89PNG"):
+        return b"IEND\xaeB`\x82" in data
+    if not data.startswith(b"\xff\xd8"):
+        return True
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:  # segments before the pixels
+        padding = data[at + 1] == 0xFF
+        at += 1 if padding else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data.find(b"\xff\xd9", at) >= 0
 
 
 def _bounded(path: Path, size: Size) -> Size:
@@ -199,11 +215,11 @@ def _other_size(path: Path, found: Size, size: Size) -> DataError:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """What PIL, OpenCV and the system raise for a broken file, as `DataError`."""
+    """Whatever PIL, OpenCV and the system raise for a broken file, as `DataError`."""
     try:
         yield
     except DataError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, cv2.error) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc).splitlines()[0]
-        raise DataError(f"{path}: cannot be read as a picture: {reason}") from exc
+    except Exception as exc:  # decoders raise what a broken byte leads them into: struct.error, zlib.error, KeyError
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        raise DataError(f"{path}: cannot be read as a picture: {reason or type(exc).__name__}") from exc

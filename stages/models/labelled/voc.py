@@ -186,7 +186,7 @@ def _boxes(
         for number, one in enumerate(annotation.objects, 1):
             names.add(one.name)
             label = taxonomy.label(one.name)
-            if label is None:
+            if label is None or not taxonomy.classes.is_thing(label):
                 continue
             try:
                 box = checked_box(one.box, size)

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from pipeline.errors import DataError
 from stages.models.labelled.boxes import Box
-from stages.models.labelled.picture_file import MOST_TEXT_BYTES, Size
+from stages.models.labelled.picture_file import MOST_PIXELS, MOST_TEXT_BYTES, Size
 
 MOST_OBJECTS = 100_000
 
@@ -64,10 +64,12 @@ def _size(root: ElementTree.Element) -> Size | None:
     """None where it is missing or 0 x 0, as some label tools write it."""
     if root.find("size") is None:
         return None
-    width, height = (int(_number(root, f"size/{side}", "size")) for side in ("width", "height"))
-    if width < 0 or height < 0 or (width == 0) != (height == 0):
-        raise ValueError(f"a size of {width}x{height}")
-    return (width, height) if width else None
+    width, height = (_number(root, f"size/{side}", "size") for side in ("width", "height"))
+    if width == height == 0:
+        return None
+    if not (1 <= width <= MOST_PIXELS and 1 <= height <= MOST_PIXELS):  # nor is not-a-number
+        raise ValueError(f"a size of {width:g}x{height:g} pixels")
+    return int(width), int(height)
 
 
 def _object(element: ElementTree.Element, number: int) -> VocObject:

@@ -56,7 +56,7 @@ def in_classes_of(sample: Sample, taxonomy: Taxonomy, known: list[str] | None = 
         np.concatenate([around, sample.boxes]),
         np.concatenate([np.zeros(len(STUFF), np.float32), sample.visibility]),
     )
-    told = known_things(taxonomy, set(CLASSES), known)
+    told = None if known is None else known_things(taxonomy, set(), known)  # there is nothing else in a street
     return sample_of_segments(sample.image, segment_map, segments, taxonomy, told)
 
 

@@ -74,7 +74,7 @@ class YoloPictures:
         """Read it. Raises `DataError`."""
         picture = self.pictures[index]
         image = read_picture(picture.path, picture.size)
-        outlined = [Outlined(one.label, one.box, _mask(one, picture.size)) for one in picture.objects]
+        outlined = (Outlined(one.label, one.box, _mask(one, picture.size)) for one in picture.objects)
         return sample_of_outlines(image, outlined, self.taxonomy, self.known)
 
 
@@ -99,6 +99,7 @@ def open_yolo(spec: YoloSpec, taxonomy: Taxonomy, *, part: Part, progress: Progr
         size = read_size(image, shown=True)
         lines = [] if text is None else read_lines(text, size, class_count=len(names))
         told = [(label, line) for line in lines if (label := label_of[line.class_id]) is not None]
+        told = [(label, line) for label, line in told if line.polygon or taxonomy.classes.is_thing(label)]
         without_area += sum(line.box is None for _, line in told)
         objects = tuple(YoloObject(label, line.box, line.polygon) for label, line in told if line.box is not None)
         pictures.append(YoloPicture(keys[index], image, size, objects))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.config.yaml_file import read_yaml
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError
 from stages.models.labelled.picture_file import read_text
 
 COCO = "coco"
@@ -41,8 +41,8 @@ def class_names(names: list[str] | str) -> list[str]:
 def _in_order(values: object, path: Path) -> list[str]:
     names = values.get("names") if isinstance(values, dict) else None
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
-            raise ConfigError(f"{path}: names: has the numbers {sorted(names)[:20]}; 0, 1, 2, ... without a gap needed")
+        if set(names) != set(range(len(names))):
+            raise ConfigError(f"{path}: names: numbered {list(names)[:20]}; 0, 1, 2, ... without a gap are needed")
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{path}: names: missing, or no list or mapping of class names")
@@ -54,5 +54,5 @@ def _checked(names: list[str], where: str) -> list[str]:
         raise ConfigError(f"{where}: {len(names)} class names, or an empty one; 1 to {MOST_NAMES} are needed")
     twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
     if twice is not None:
-        raise DataError(f"{where}: the class {twice!r} is there twice")
+        raise ConfigError(f"{where}: the class {twice!r} is there twice")
     return names

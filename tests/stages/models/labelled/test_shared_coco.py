@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pycocotools import mask as pycoco
 
 from pipeline.messages import Classes
+from stages.models.labelled.coco import outline_mask
 from stages.models.labelled.sample import FIRST_OBJECT, Sample
-from stages.models.labelled.specs import CocoPanopticSpec, CocoSpec, open_pictures
+from stages.models.labelled.specs import CocoPanopticSpec, CocoSpec, YoloSpec, open_pictures
 from stages.models.labelled.taxonomy import Taxonomy
 from tests.require import skip_without
 
@@ -64,6 +66,46 @@ def test_pixels_lie_in_their_boxes_and_mostly_fill_them() -> None:
                 assert (tight_box(sample, n)[2:] <= box[2:] + 1.5).all()
                 off.append(np.abs(tight_box(sample, n) - box).max())
     assert np.mean(np.array(off) <= 1.5) > 0.9  # the others are partly behind something
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools with numpy 2
+def test_outlines_are_those_of_pycocotools() -> None:
+    file = told("instances.json")
+    sizes = {image["id"]: (image["width"], image["height"]) for image in file["images"]}
+    overlaps = []
+    for annotation in file["annotations"][::8] + [one for one in file["annotations"] if one["iscrowd"]]:
+        width, height = sizes[annotation["image_id"]]
+        ours = outline_mask(json.dumps(annotation["segmentation"]).encode(), (width, height))
+        assert ours is not None
+        runs = pycoco.frPyObjects(annotation["segmentation"], height, width)
+        theirs = pycoco.decode(pycoco.merge(runs) if isinstance(runs, list) else runs).astype(bool)
+        if annotation["iscrowd"]:
+            assert np.array_equal(ours, theirs)
+        elif annotation["area"] > 400:
+            overlaps.append((ours & theirs).sum() / (ours | theirs).sum())
+    assert np.mean(overlaps) > 0.97
+    assert np.min(overlaps) > 0.75  # thin ones differ: there a pixel counts that is touched, here whose middle is in
+
+
+def test_yolo_boxes_are_those_of_the_panoptic_file() -> None:
+    boxes = YoloSpec(
+        images=str(COCO / "images"), labels=str(COCO / "yolo-labels-panoptic-images"), names="coco", missing="skip"
+    )
+    maps = CocoPanopticSpec(images=str(COCO / "images"), labels=str(COCO / "panoptic.json"))
+    one, other = open_pictures(boxes, STREET), open_pictures(maps, STREET)
+    by_key = {one.key(i): i for i in range(len(one))}
+    found = total = 0
+    both = [i for i in range(len(other)) if other.key(i) in by_key]
+    assert len(both) > 50
+    for i in both[::2]:
+        mapped, boxed = other[i], one[by_key[other.key(i)]]
+        assert np.array_equal(mapped.image, boxed.image)
+        large = (mapped.visibility > 0) & ((mapped.boxes[:, 2:] - mapped.boxes[:, :2]).min(1, initial=999) > 40)
+        for box, label in zip(mapped.boxes[large], mapped.labels[large], strict=True):
+            distance = np.abs(boxed.boxes[boxed.labels == label] - box).max(1, initial=0)
+            found += bool((distance < 20).any())
+            total += 1
+    assert found / total > 0.9
 
 
 def test_both_parts_are_the_whole_and_share_no_picture() -> None:
