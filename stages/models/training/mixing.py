@@ -128,6 +128,7 @@ def copy_paste(
     height, width = sample.regions.shape
     layer = np.zeros((height, width), np.uint16)  # FIRST_OBJECT + index into `pasted`
     pasted: list[int] = []  # indices of the donor's objects
+    places: list[tuple[slice, slice]] = []
     laid: list[int] = []  # how many pixels each had when it was laid
     for index in rng.permutation(wanted)[:most]:
         cut = _cut_out(donor, int(index), float(rng.uniform(*scales)), (height, width), flip=bool(rng.random() < 0.5))
@@ -138,12 +139,13 @@ def copy_paste(
         image[place][mask] = pixels[mask]
         layer[place][mask] = FIRST_OBJECT + len(pasted)
         pasted.append(int(index))
+        places.append(place)
         laid.append(int(np.count_nonzero(mask)))
     if not pasted:
         return sample
     cover = layer > 0
     below = _covered(sample, cover)
-    above = _pasted(donor, pasted, laid, layer)
+    above = _pasted(donor, pasted, places, laid, layer)
     regions = np.where(cover, layer + np.uint16(len(below.labels)), _numbered(sample.regions, 0))
     return _joined(image, regions, [below, above])
 
@@ -208,13 +210,20 @@ def _extent(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     return np.array([left, top, left + w, top + h], np.float32)
 
 
-def _pasted(donor: Sample, indices: list[int], laid: list[int], layer: NDArray[np.uint16]) -> Sample:
+def _pasted(
+    donor: Sample,
+    indices: list[int],
+    places: list[tuple[slice, slice]],
+    laid: list[int],
+    layer: NDArray[np.uint16],
+) -> Sample:
     """The objects that were laid over; a later one may hide a part of an earlier one."""
-    values = FIRST_OBJECT + np.arange(len(indices))
-    left = np.bincount(layer.ravel(), minlength=FIRST_OBJECT + len(indices))[FIRST_OBJECT:] / np.array(laid)
-    boxes = np.stack([_extent(layer == value) for value in values])
-    visibility = (donor.visibility[indices] * left).astype(np.float32)
-    return replace(donor, boxes=boxes, labels=donor.labels[indices], visibility=visibility)
+    boxes, left = np.zeros((len(indices), 4), np.float32), np.zeros(len(indices), np.float32)
+    for index, (rows, columns) in enumerate(places):
+        mask = layer[rows, columns] == FIRST_OBJECT + index
+        left[index] = np.count_nonzero(mask) / laid[index]
+        boxes[index] = _extent(mask) + np.array([columns.start, rows.start] * 2, np.float32)
+    return replace(donor, boxes=boxes, labels=donor.labels[indices], visibility=donor.visibility[indices] * left)
 
 
 def _numbered(regions: NDArray[np.uint8], first: int) -> NDArray[np.uint16]:
