@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from stages.models.labelled.segments import Segments
 
-_MOST_PIECES = 4096  # of things that are not told apart; more are speckle
+_MOST_PIECES = 4096  # of a thing that is not told apart; more are speckle
 
 
 def class_map_segments(
@@ -21,27 +24,41 @@ def class_map_segments(
 
     Args:
         classes: [H, W] labels, things first; -1: void.
-        instances: [H, W] number of the object, 0: none; None: no objects are told apart.
+        instances: [H, W] number of the object, 0: none; None: no objects are told apart. The pixels of a number are
+            of one class, or void.
         thing_count: how many labels are things.
     """
-    segment_map = np.zeros(classes.shape, np.int32)
-    labels: list[int] = []
-    crowds: list[bool] = []
-    for label in np.unique(classes[classes >= thing_count]).tolist():
+    present = (np.flatnonzero(np.bincount(classes.ravel() + 1)) - 1).tolist()
+    stuff = [label for label in present if label >= thing_count]
+    segment_of = np.zeros(max([0, *present]) + 2, np.int32)  # by label + 1
+    segment_of[np.array(stuff, np.int64) + 1] = np.arange(1, len(stuff) + 1)
+    segment_map = segment_of[classes + 1]
+    labels, crowds = list(stuff), [False] * len(stuff)
+    for label, place, mask in _objects(classes, instances, thing_count):
         labels.append(label)
         crowds.append(False)
-        segment_map[classes == label] = len(labels)
-    for label in np.unique(classes[(classes >= 0) & (classes < thing_count)]).tolist():
-        mine = classes == label
-        loose = mine if instances is None else mine & (instances == 0)
-        for number in [] if instances is None else np.unique(instances[mine & (instances > 0)]).tolist():
-            labels.append(label)
-            crowds.append(False)
-            segment_map[mine & (instances == number)] = len(labels)
-        count, pieces = cv2.connectedComponents(loose.astype(np.uint8), connectivity=8)
-        taken = min(count - 1, _MOST_PIECES)
-        inside = (pieces > 0) & (pieces <= taken)
-        segment_map[inside] = pieces[inside] + len(labels)
-        labels += [label] * taken
-        crowds += [True] * taken
+        segment_map[place][mask] = len(labels)
+    for label in present:
+        if 0 <= label < thing_count:
+            loose = (classes == label) & (segment_map == 0)
+            count, pieces = cv2.connectedComponents(loose.astype(np.uint8), connectivity=8)
+            taken = min(count - 1, _MOST_PIECES)
+            inside = (pieces > 0) & (pieces <= taken)
+            segment_map[inside] = pieces[inside] + len(labels)
+            labels += [label] * taken
+            crowds += [True] * taken
     return segment_map, Segments.of(labels, crowds)
+
+
+def _objects(
+    classes: NDArray[np.int64], instances: NDArray[np.int64] | None, thing_count: int
+) -> Iterator[tuple[int, tuple[slice, slice], NDArray[np.bool_]]]:
+    """(label, place in the map, pixels there) of every numbered thing."""
+    if instances is None:
+        return
+    for number, place in enumerate(ndimage.find_objects(instances), 1):
+        if place is None:
+            continue
+        mask = (instances[place] == number) & (classes[place] >= 0)
+        if mask.any() and (label := int(classes[place][mask][0])) < thing_count:
+            yield label, place, mask

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from stages.models.labelled.boxes import Box, checked_box, without_area_note
 from stages.models.labelled.coco_file import CocoAnnotation, CocoImage, CocoInstancesFile, Id, read_coco
+from stages.models.labelled.label_files import inside, missing_note, present
 from stages.models.labelled.masks import polygon_mask, run_length_mask
 from stages.models.labelled.outlines import Outlined, sample_of_outlines
 from stages.models.labelled.parts import Part, Progress, check_any, choose, reported
-from stages.models.labelled.picture_file import Size, check_size, inside, missing_note, present, read_picture
+from stages.models.labelled.picture_file import Size, check_size, read_picture
 from stages.models.labelled.sample import Sample
 from stages.models.labelled.segments import known_things
 from stages.models.labelled.specs import CocoSpec
@@ -78,7 +79,7 @@ class CocoPictures:
     def _mask(self, one: CocoObject, picture: CocoPicture) -> NDArray[np.bool_] | None:
         try:
             return outline_mask(one.outline, picture.size)
-        except ValueError as exc:  # msgspec's are ValueErrors
+        except (ValueError, msgspec.MsgspecError) as exc:
             raise DataError(f"{self.labels}: annotation {one.id}, of {picture.path.name}: {exc}") from exc
 
 

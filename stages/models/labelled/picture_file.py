@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 import cv2
@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from stages.models.labelled.label_files import check_file, read_bounded
 
 PICTURE_ENDINGS: Final = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 MOST_PIXELS: Final = 1 << 26  # 67 million, 200 MB as RGB: more than cameras give, less than a bomb unpacks to
 MOST_BYTES: Final = 1 << 28  # of one file
-MOST_TEXT_BYTES: Final = 1 << 24
-MOST_FILES: Final = 10_000_000
 
 _ORIENTATION: Final = 0x0112  # EXIF's tag
 
@@ -37,6 +36,7 @@ def read_size(path: Path, *, shown: bool = False) -> Size:
     """
     from PIL import Image
 
+    check_file(path)
     with _translated(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of many pixels: the limit here is our own
         with Image.open(path, formats=("JPEG", "PNG", "BMP", "WEBP")) as picture:
@@ -84,6 +84,7 @@ def read_label_map(path: Path, size: Size | None = None, *, colours: bool = Fals
     """
     from PIL import Image
 
+    check_file(path)
     with _translated(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(path, formats=("PNG", "BMP")) as picture:
@@ -99,91 +100,12 @@ def read_label_map(path: Path, size: Size | None = None, *, colours: bool = Fals
 _MODES: Final = {"P": "P", "L": "L", "1": "L", "I;16": "I;16", "I": "I", "RGB": "RGB", "RGBA": "RGB"}
 
 
-def read_text(path: Path) -> str:
-    """A text file in UTF-8. Raises `DataError`."""
-    try:
-        if path.stat().st_size > MOST_TEXT_BYTES:
-            raise DataError(f"{path}: {path.stat().st_size} bytes; at most {MOST_TEXT_BYTES} are read")
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as exc:
-        raise DataError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
-    except UnicodeDecodeError as exc:
-        raise DataError(f"{path}: is no text in UTF-8: {exc}") from exc
-
-
-def list_files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    """Files in a folder and all in it whose names end so, by name; hidden ones are left out.
-
-    Raises:
-        DataError: when there is no such folder, or too much in it.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder")
-    found = []
-    for path in folder.rglob("*"):
-        if path.name.lower().endswith(endings) and not path.name.startswith("."):
-            found.append(path)
-            if len(found) > MOST_FILES:
-                raise DataError(f"{folder}: more than {MOST_FILES} files; name a folder with fewer")
-    return sorted(found)
-
-
-def inside(folder: Path, name: str, *, labels: Path) -> Path:
-    """The file that a label names, within the folder. Raises `DataError` for a name that leads out of it."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts or parts[0].startswith("/") or ".." in parts or "\0" in name:
-        raise DataError(f"{labels}: {name!r} is no file name within {folder}")
-    return folder.joinpath(*parts)
-
-
-def present(paths: Sequence[Path]) -> list[bool]:
-    """Which of these files are there, by one look into each folder."""
-    there = {folder: _names(folder) for folder in {path.parent for path in paths}}
-    return [path.name in there[path.parent] for path in paths]
-
-
-def missing_note(missing: Sequence[str], *, of: int, labels: Path, what: str, skip: bool) -> list[str]:
-    """A remark that names them, where they are skipped.
-
-    Args:
-        missing: names of what is not there.
-        of: how many there should be.
-        labels: the file or folder that needs them.
-        what: what they are.
-        skip: whether the recipe says to go on without.
-
-    Raises:
-        DataError: where they are not skipped.
-    """
-    if not missing:
-        return []
-    text = f"{labels}: {len(missing)} of {of} {what} are not there: {first_few(missing)}"
-    if not skip:
-        raise DataError(f"{text} (missing: skip leaves them out)")
-    return [text]
-
-
-def first_few(names: Sequence[str], most: int = 3) -> str:
-    """``a, b, c and 4 more``."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def _names(folder: Path) -> set[str]:
-    try:
-        return {path.name for path in folder.iterdir()}
-    except OSError:
-        return set()
-
-
 def _decode(path: Path, mode: int) -> NDArray[np.uint8]:
     read_size(path)  # before a decoder makes room for it
+    data = read_bounded(path, MOST_BYTES)
+    if not _is_whole(data):
+        raise DataError(f"{path}: ends before the picture does")
     with _translated(path):
-        if path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{path}: {path.stat().st_size} bytes; at most {MOST_BYTES} are read of a picture")
-        data = path.read_bytes()
-        if not _is_whole(data):
-            raise DataError(f"{path}: ends before the picture does")
         image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     if image is None:
         raise DataError(f"{path}: cannot be decoded as a picture")
@@ -221,5 +143,4 @@ def _translated(path: Path) -> Iterator[None]:
     except DataError:
         raise
     except Exception as exc:  # decoders raise what a broken byte leads them into: struct.error, zlib.error, KeyError
-        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        raise DataError(f"{path}: cannot be read as a picture: {reason or type(exc).__name__}") from exc
+        raise DataError(f"{path}: cannot be read as a picture: {exc or type(exc).__name__}") from exc

@@ -12,19 +12,10 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from stages.models.labelled.boxes import checked_box, without_area_note
 from stages.models.labelled.class_maps import class_map_segments
+from stages.models.labelled.label_files import list_files, missing_note, present, read_text
 from stages.models.labelled.outlines import Outlined, sample_of_outlines
 from stages.models.labelled.parts import Part, Progress, check_any, choose, reported
-from stages.models.labelled.picture_file import (
-    Size,
-    check_size,
-    list_files,
-    missing_note,
-    present,
-    read_label_map,
-    read_picture,
-    read_size,
-    read_text,
-)
+from stages.models.labelled.picture_file import Size, check_size, read_label_map, read_picture, read_size
 from stages.models.labelled.sample import Sample
 from stages.models.labelled.segments import Segments, known_things, sample_of_segments
 from stages.models.labelled.specs import VocSpec

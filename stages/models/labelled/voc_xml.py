@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 
 from pipeline.errors import DataError
 from stages.models.labelled.boxes import Box
-from stages.models.labelled.picture_file import MOST_PIXELS, MOST_TEXT_BYTES, Size
+from stages.models.labelled.label_files import MOST_TEXT_BYTES, read_bounded
+from stages.models.labelled.picture_file import MOST_PIXELS, Size
 
 MOST_OBJECTS = 100_000
 
@@ -41,12 +42,8 @@ class _NoDoctype(ElementTree.TreeBuilder):
 def read_annotation(path: Path) -> VocAnnotation:
     """The file's objects. Raises `DataError` naming the file and what is wrong in it."""
     try:
-        if path.stat().st_size > MOST_TEXT_BYTES:
-            raise DataError(f"{path}: {path.stat().st_size} bytes; at most {MOST_TEXT_BYTES} are read")
-        root = ElementTree.fromstring(path.read_bytes(), ElementTree.XMLParser(target=_NoDoctype()))
+        root = ElementTree.fromstring(read_bounded(path, MOST_TEXT_BYTES), ElementTree.XMLParser(target=_NoDoctype()))
         return _annotation(root)
-    except OSError as exc:
-        raise DataError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
     except (ElementTree.ParseError, ValueError, LookupError) as exc:
         raise DataError(f"{path}: is no VOC annotation: {exc}") from exc
 

@@ -11,18 +11,11 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, DataError
 from stages.models.labelled.boxes import Box, checked_box, without_area_note
+from stages.models.labelled.label_files import list_files, missing_note, read_text
 from stages.models.labelled.masks import MOST_POINTS, polygon_mask
 from stages.models.labelled.outlines import Outlined, sample_of_outlines
 from stages.models.labelled.parts import Part, Progress, check_any, choose, reported
-from stages.models.labelled.picture_file import (
-    PICTURE_ENDINGS,
-    Size,
-    list_files,
-    missing_note,
-    read_picture,
-    read_size,
-    read_text,
-)
+from stages.models.labelled.picture_file import PICTURE_ENDINGS, Size, read_picture, read_size
 from stages.models.labelled.sample import Sample
 from stages.models.labelled.segments import known_things
 from stages.models.labelled.specs import YoloSpec

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.config.yaml_file import read_yaml
 from pipeline.errors import ConfigError
-from stages.models.labelled.picture_file import read_text
+from stages.models.labelled.label_files import read_text
 
 COCO = "coco"
 MOST_NAMES = 10_000

@@ -113,10 +113,10 @@ def test_cityscapes_tells_objects_apart(tmp_path: Path) -> None:
     pictures = open_pictures(city(tmp_path), CITY)
     assert pictures.key(0) == "ulm_1"
     sample = pictures[0]
-    assert sample.labels.tolist() == [0, 1, 1]
-    assert sample.visibility.tolist() == [0, 1, 1]
-    assert sample.boxes.tolist() == [[0, 20, 40, 25], [5, 10, 12, 15], [12, 10, 20, 15]]
-    assert (sample.regions[10:15, 12:20] == FIRST_OBJECT + 2).all()
+    assert sample.labels.tolist() == [1, 1, 0]
+    assert sample.visibility.tolist() == [1, 1, 0]
+    assert sample.boxes.tolist() == [[5, 10, 12, 15], [12, 10, 20, 15], [0, 20, 40, 25]]
+    assert (sample.regions[10:15, 12:20] == FIRST_OBJECT + 1).all()
     assert (sample.regions[:5] == 2).all()
     assert not sample.regions[29].any()
     assert sample.known is None

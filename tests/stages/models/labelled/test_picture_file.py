@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import DataError
+from stages.models.labelled.label_files import MOST_TEXT_BYTES, read_text
 from stages.models.labelled.picture_file import MOST_PIXELS, read_label_map, read_picture, read_size
 from tests.stages.models.labelled.making import grey, picture
 
@@ -100,9 +102,9 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
     text.write_text("<html>")
     with pytest.raises(DataError, match=r"a\.jpg: cannot be read as a picture"):
         read_picture(text)
-    with pytest.raises(DataError, match=r"no\.jpg: cannot be read as a picture: No such file"):
+    with pytest.raises(DataError, match=r"no\.jpg: cannot be read: No such file"):
         read_picture(tmp_path / "no.jpg")
-    with pytest.raises(DataError, match="Is a directory"):
+    with pytest.raises(DataError, match="is no file"):
         read_picture(tmp_path)
 
 
@@ -137,3 +139,17 @@ def test_broken_bytes_give_pictures_or_data_errors(tmp_path: Path, ending: str) 
             refused.append(str(error))
     assert refused
     assert all(text.startswith(f"{path}: ") for text in refused)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    for read in (read_size, read_picture, read_label_map, read_text):
+        with pytest.raises(DataError, match=r"a\.jpg: is no file"):
+            read(tmp_path / "a.jpg")
+
+
+def test_longer_files_than_are_read_are_refused(tmp_path: Path) -> None:
+    with (tmp_path / "a.txt").open("wb") as sparse:
+        sparse.truncate(MOST_TEXT_BYTES + 1)
+    with pytest.raises(DataError, match=rf"a\.txt: {MOST_TEXT_BYTES + 1} bytes; at most {MOST_TEXT_BYTES} are read"):
+        read_text(tmp_path / "a.txt")

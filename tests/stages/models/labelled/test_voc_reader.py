@@ -124,9 +124,9 @@ def maps(folder: Path, *, objects: bool = True, torn: bool = False) -> VocSpec:
 
 def test_segmentation_gives_objects_and_void(tmp_path: Path) -> None:
     sample = open_pictures(maps(tmp_path), STREET)[0]
-    assert sample.labels.tolist() == [0, 1, 1]
-    assert sample.boxes.tolist() == [[20, 10, 30, 20], [5, 10, 10, 20], [10, 10, 15, 20]]
-    assert (sample.regions[10:20, 10:15] == FIRST_OBJECT + 2).all()
+    assert sample.labels.tolist() == [1, 1, 0]
+    assert sample.boxes.tolist() == [[5, 10, 10, 20], [10, 10, 15, 20], [20, 10, 30, 20]]
+    assert (sample.regions[10:20, 10:15] == FIRST_OBJECT + 1).all()
     assert np.count_nonzero(sample.regions) == 200  # neither background nor border
     assert sample.visibility.all()
 
