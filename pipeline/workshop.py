@@ -21,28 +21,27 @@ class Evaluated(NamedTuple):
 
 
 def evaluate(
-    *,
-    coco: tuple[str, str] | None = None,
-    coco_panoptic: tuple[str, str, str] | None = None,
-    hold_out: float = 0.0,
-    limit: int | None = None,
-    progress: Progress,
-    **asked: Any,
+    *, tta: Mapping[str, Any] | None = None, settings: Mapping[str, Any], progress: Progress, **asked: Any
 ) -> Evaluated:
-    """Measure models on labelled pictures; `asked` has the names of `stages.models.evaluation.run.Request`.
+    """Measure models on labelled pictures and clips.
+
+    Args:
+        tta: the arguments of `stages.models.evaluation.augmentation.Augmentation`.
+        settings: those of `stages.models.evaluation.measure.Settings`.
+        progress: told of what takes long.
+        **asked: those of `stages.models.evaluation.run.Request`.
 
     Raises `ConfigError`, `ModelError`, `DataError`, `SinkError`.
     """
-    from stages.models.evaluation.run import Request, coco_panoptic_spec, coco_spec
+    from stages.models.evaluation.augmentation import Augmentation
+    from stages.models.evaluation.measure import Settings
+    from stages.models.evaluation.run import Request
     from stages.models.evaluation.run import evaluate as evaluated
     from stages.models.evaluation.table import table
 
-    specs = list(asked.pop("specs", ()))
-    if coco is not None:
-        specs.append(coco_spec(*coco, hold_out=hold_out, limit=limit))
-    if coco_panoptic is not None:
-        specs.append(coco_panoptic_spec(*coco_panoptic, hold_out=hold_out, limit=limit))
-    figures, files = evaluated(Request(specs=specs, **asked), progress=progress)
+    augmentation = None if tta is None else Augmentation(**tta)
+    request = Request(augmentation=augmentation, settings=Settings(**settings), **asked)
+    figures, files = evaluated(request, progress=progress)
     return Evaluated(table(figures), figures.plain(), files)
 
 

@@ -28,12 +28,30 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         nargs="+",
         default=["everyframe-nano"],
-        help="everyframe-nano (default), or ONNX files of detectors as 'everyframe run' takes them",
+        help="everyframe-nano (default), ONNX files of detectors as 'everyframe run' takes them, checkpoints of "
+        "'everyframe train'",
     )
-    on = parser.add_argument_group("measured on")
-    on.add_argument("--coco", nargs=2, metavar=("IMAGES", "JSON"), help="COCO instances: boxes")
+    _add_data(parser)
+    _add_ways(parser)
+    where = parser.add_argument_group("what is left")
+    where.add_argument("-o", "--output", metavar="DIR", help="figures.json, pictures and report.html, made if need be")
+    where.add_argument("--on-card", action="store_true", help="put the figures on the card beside the model, too")
+    where.add_argument("-q", "--quiet", action="store_true", help="print nothing but what goes wrong")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    on = parser.add_argument_group("measured on (any of these)")
+    on.add_argument("--data", metavar="YAML", nargs="+", default=[], help="a recipe, or a file with its 'data' alone")
     on.add_argument(
-        "--coco-panoptic", nargs=3, metavar=("IMAGES", "JSON", "PNGS"), help="COCO panoptic: boxes and masks"
+        "--coco", nargs=2, action="append", default=[], metavar=("IMAGES", "JSON"), help="COCO instances: boxes, masks"
+    )
+    on.add_argument(
+        "--coco-panoptic",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("IMAGES", "JSON", "PNGS"),
+        help="COCO panoptic: boxes and every pixel",
     )
     on.add_argument(
         "--worlds",
@@ -42,18 +60,38 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="synthetic streets never trained on, 2 frames each",
     )
+    on.add_argument("--clips", metavar="N", type=at_least(1, int), default=0, help="clips of them, for tracks")
+    on.add_argument("--clip-seconds", metavar="S", type=at_least(0.1, float), default=8.0, help="long (default: 8)")
     on.add_argument(
-        "--first-seed", metavar="N", type=at_least(0, int), default=1_000_000, help="of them (default: 1000000)"
+        "--first-seed", metavar="N", type=at_least(0, int), default=1_000_000, help="of both (default: 1000000)"
+    )
+    on.add_argument("--mot", metavar="DIR", nargs="+", default=[], help="MOTChallenge sequences with their frames")
+    on.add_argument(
+        "--part",
+        choices=("held-out", "train", "all"),
+        help="of photographs (default: what 'hold_out' keeps from training, where it keeps any; else all)",
     )
     on.add_argument(
-        "--hold-out",
-        metavar="SHARE",
-        type=float,
-        default=0.0,
-        help="measure on the share of photographs that training with the same 'hold_out' never sees (default: all)",
+        "--hold-out", metavar="SHARE", type=float, help="in place of 'hold_out' in the recipe, and for COCO's sets"
     )
-    on.add_argument("--limit", metavar="N", type=at_least(1, int), help="most photographs, spread evenly over all")
+    on.add_argument(
+        "--limit", metavar="N", type=at_least(1, int), help="most photographs of a set, spread evenly over it"
+    )
+
+
+def _add_ways(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how")
+    how.add_argument(
+        "--tta",
+        metavar="WAY",
+        nargs="+",
+        help="look several times: scales=0.75,1.5 (below 1 smaller, above 1 in overlapping parts), flip",
+    )
+    how.add_argument(
+        "--temperature",
+        choices=("fit",),
+        help="fit one to scores on half of the pictures, tell what it does to the other half, and use it for all",
+    )
     how.add_argument(
         "--score",
         metavar="0..1",
@@ -65,6 +103,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--score-floor", metavar="0..1", type=float, default=0.001, help="boxes from here in AP (default: 0.001)"
     )
     how.add_argument(
+        "--size", metavar="WxH", default="640x352", help="of the picture that a checkpoint gets (default: 640x352)"
+    )
+    how.add_argument(
         "--threads",
         metavar="N",
         type=at_least(0, int),
@@ -72,24 +113,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="while time is taken; 0: all cores (default: 1)",
     )
     how.add_argument(
-        "--timed",
-        metavar="N",
-        type=at_least(0, int),
-        default=60,
-        help="pictures timed for each model; 0: none (default: 60)",
+        "--timed", metavar="N", type=at_least(0, int), default=60, help="pictures timed for each model (default: 60)"
     )
-    where = parser.add_argument_group("what is left")
-    where.add_argument("-o", "--output", metavar="DIR", help="figures.json, pictures and report.html, made if need be")
-    where.add_argument("--on-card", action="store_true", help="put the figures on the card beside the model, too")
-    where.add_argument("-q", "--quiet", action="store_true", help="print nothing but what goes wrong")
 
 
 def _execute(arguments: argparse.Namespace) -> int:
     from pipeline import workshop
     from pipeline.cli.bars import bars
 
+    asked = _asked(arguments)
     with bars(quiet=arguments.quiet) as progress:
-        done = workshop.evaluate(progress=progress, **_asked(arguments))
+        done = workshop.evaluate(progress=progress, **asked)
     if not arguments.quiet:
         print(done.table)
         if done.files:
@@ -101,22 +135,30 @@ def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options as the workshop takes them. Raises `UsageError`."""
     from pathlib import Path
 
-    if not (arguments.coco or arguments.coco_panoptic or arguments.worlds):
-        raise UsageError("nothing to measure on; give --coco, --coco-panoptic or --worlds")
-    for name, least, most in (("score", 0, 1), ("score_floor", 0, 1), ("hold_out", 0, 0.999)):
-        if not least <= getattr(arguments, name) <= most:
-            raise UsageError(f"--{name.replace('_', '-')}: {getattr(arguments, name)} is not within {least} and {most}")
+    given = (arguments.data, arguments.coco, arguments.coco_panoptic, arguments.worlds, arguments.clips, arguments.mot)
+    if not any(given):
+        raise UsageError("nothing to measure on; give --worlds, --clips, --data, --coco, --coco-panoptic or --mot")
+    for name, most in (("score", 1.0), ("score_floor", 1.0), ("hold_out", 0.999)):
+        value = getattr(arguments, name)
+        if value is not None and not 0 <= value <= most:
+            raise UsageError(f"--{name.replace('_', '-')}: {value} is not within 0 and {most:g}")
     return {
         "models": arguments.model,
-        "coco": tuple(arguments.coco) if arguments.coco else None,
-        "coco_panoptic": tuple(arguments.coco_panoptic) if arguments.coco_panoptic else None,
+        "data": [Path(file) for file in arguments.data],
+        "coco": [tuple(one) for one in arguments.coco],
+        "coco_panoptic": [tuple(one) for one in arguments.coco_panoptic],
         "hold_out": arguments.hold_out,
-        "part": "held-out" if arguments.hold_out else "all",
+        "part": arguments.part,
         "limit": arguments.limit,
         "worlds": arguments.worlds,
+        "clips": arguments.clips,
+        "clip_seconds": arguments.clip_seconds,
         "first_seed": arguments.first_seed,
+        "mot": [Path(folder) for folder in arguments.mot],
         "score_floor": arguments.score_floor,
-        "counted_score": arguments.score,
+        "settings": {"counted_score": arguments.score, "fit_temperature": arguments.temperature == "fit"},
+        "tta": _views(arguments.tta),
+        "checkpoint_size": _size(arguments.size),
         "threads": arguments.threads,
         "latency_pictures": arguments.timed,
         "output": Path(arguments.output) if arguments.output else None,
@@ -124,12 +166,44 @@ def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _views(ways: list[str] | None) -> dict[str, Any] | None:
+    """`scales=0.75,1.5` and `flip`. Raises `UsageError`."""
+    if ways is None:
+        return None
+    scales: tuple[float, ...] = ()
+    for way in ways:
+        name, _, value = way.partition("=")
+        if name == "scales":
+            scales = tuple(_scale(text) for text in value.split(","))
+        elif way != "flip":
+            raise UsageError(f"--tta: {way!r} is unknown; scales=0.75,1.5 and flip can be given")
+    return {"scales": scales, "mirror": "flip" in ways}
+
+
+def _scale(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.25 <= value <= 4:
+        raise UsageError(f"--tta: scale {text!r}; numbers from 0.25 to 4 can be given")
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise UsageError(f"--size: {text!r} is no size; 640x352 would be")
+    return int(width), int(height)
+
+
 COMMAND: Final = Command(
     help="measure models on labelled pictures and synthetic streets",
     usage="[--model MODEL ...] (--coco ... | --worlds N | ...) [-o DIR] [options]",
     description="Measures boxes, masks and speed of the embedded model or others, on pictures whose truth is known.",
     examples=(
-        "everyframe evaluate --worlds 200",
+        "everyframe evaluate --worlds 200 --clips 10",
+        "everyframe evaluate --model everyframe-nano build/best.safetensors --data recipe.yaml -o figures",
         "everyframe evaluate --model everyframe-nano yolox.onnx --coco val2017 instances.json",
     ),
     add_arguments=_add_arguments,

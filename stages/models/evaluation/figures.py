@@ -61,6 +61,7 @@ TITLES: Final = {
     "idsw": "Id switches",
     "stq": "STQ",
     "aq": "AQ",
+    "sq_clips": "mIoU, clips",
     "ece": "ECE",
 }
 

@@ -53,6 +53,8 @@ def pictures_of(model: ModelFigures, figures: Figures) -> Iterator[tuple[str, st
             "Precision over recall at IoU 0.5, with AP50",
             precision_recall(model.curves, average, title),
         )
+    if not figures.pictures:
+        return
     if model.reliability is not None:
         yield (
             "reliability",

@@ -10,6 +10,7 @@ from stages.models.evaluation.boundaries import TOLERANCE
 from stages.models.evaluation.figures import Figures, ModelFigures
 from stages.models.evaluation.subject import Subject
 from stages.models.evaluation.tally import Tally
+from stages.models.evaluation.temperature import fitted
 from stages.models.evaluation.truth import IGNORED, Ignoring, truth_of
 from stages.models.labelled.parts import Progress
 from stages.models.labelled.pictures import Pictures
@@ -28,11 +29,13 @@ class Settings:
         counted_score: boxes from here are counted in the confusion matrix.
         counted_from: boxes from here are asked whether their score is a probability.
         boundary_tolerance: of outlines, as a share of the picture's diagonal.
+        fit_temperature: whether a temperature is fitted to each model's scores and used.
     """
 
     counted_score: float = COUNTED_SCORE
     counted_from: float = COUNTED_FROM
     boundary_tolerance: float = TOLERANCE
+    fit_temperature: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +72,15 @@ def measure(
         ModelError: when a model fails on a picture.
     """
     settings = settings or Settings()
-    tallies = [Tally(taxonomy, **asdict(settings)) for _ in subjects]
+    tallies = [
+        Tally(
+            taxonomy,
+            counted_score=settings.counted_score,
+            counted_from=settings.counted_from,
+            boundary_tolerance=settings.boundary_tolerance,
+        )
+        for _ in subjects
+    ]
     judged = judged_labels(subjects, taxonomy)
     shown: set[int] = set()
     total, done = sum(len(one.pictures) for one in sets), 0
@@ -84,7 +95,11 @@ def measure(
             progress("pictures", done, total)
     figures = _empty(subjects, sets, taxonomy, judged, settings, shown)
     for model, tally in zip(figures.models, tallies, strict=True):
-        tally.into(model, compared=frozenset((*figures.compared_things, *figures.compared_stuff)))
+        if settings.fit_temperature:
+            model.temperature = fitted(*tally.judged(), model=model.model)
+        value = None if model.temperature is None else model.temperature.value
+        compared = frozenset((*figures.compared_things, *figures.compared_stuff))
+        tally.into(model, compared=compared, temperature=value)
     return figures
 
 

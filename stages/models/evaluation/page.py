@@ -19,7 +19,7 @@ from stages.models.evaluation.figures import (
 from stages.models.evaluation.table import percent, temperature_text, threads_text
 
 MODEL = "Model"  # the head of tables in which every model has its row
-CLIP_FIGURES = ("hota", "deta", "assa", "mota", "idf1", "stq", "aq")
+CLIP_FIGURES = ("hota", "deta", "assa", "mota", "idf1", "stq", "aq", "sq_clips")
 MEAN_PIXEL_FIGURES = ("miou", "pixel_accuracy", "class_accuracy", "dice", "boundary_f1")
 MEAN_PANOPTIC_FIGURES = tuple(f"{key}{of}" for of in ("", "_things", "_stuff") for key in PANOPTIC_FIGURES)
 
@@ -46,7 +46,7 @@ def page(figures: Figures, pictures: Mapping[str, Mapping[str, bytes]]) -> str:
 
 def _header(figures: Figures) -> str:
     rows = {
-        "Pictures": str(figures.pictures),
+        "Pictures": str(figures.pictures or ""),
         "Measured on": "; ".join(figures.data),
         "Clips": "; ".join(figures.clips),
         "Models": ", ".join(model.model for model in figures.models),
@@ -142,4 +142,5 @@ def _model(model: ModelFigures, pictures: Mapping[str, bytes]) -> str:
     )
     note = "" if model.temperature is None else temperature_text(model.temperature)
     told = "\n".join(table for table in tables if table)
-    return _section(model.model, f'{told}\n<div class="plots">\n{shown}</div>', note)
+    drawn = f'<div class="plots">\n{shown}</div>' if shown else ""
+    return _section(model.model, "\n".join(part for part in (told, drawn) if part), note)

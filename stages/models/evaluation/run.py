@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,21 +11,23 @@ from typing import Final
 
 from pipeline.config import EMBEDDED_MODEL
 from pipeline.errors import ConfigError, DataError
-from pipeline.messages import Classes
-from stages.detect.build import WEIGHTS
+from stages.models.evaluation.augmentation import Augmentation
 from stages.models.evaluation.card import put_on_card
+from stages.models.evaluation.clips import Clip, WorldClip
+from stages.models.evaluation.data_file import read_data_file
 from stages.models.evaluation.figures import Figures
 from stages.models.evaluation.files import write_files
 from stages.models.evaluation.latency import PICTURES, measure_latency, parameters_of
-from stages.models.evaluation.measure import DataSet, Settings, measure, silent
+from stages.models.evaluation.measure import COUNTED_SCORE, DataSet, Settings, judged_labels, measure, silent
+from stages.models.evaluation.measure_clips import measure_clips
+from stages.models.evaluation.models import CHECKPOINT, ModelFile, file_of, model_files, taxonomy_of
+from stages.models.evaluation.mot_clip import open_mot
 from stages.models.evaluation.subject import SCORE_FLOOR, Subject
-from stages.models.evaluation.worlds import UnseenWorlds
+from stages.models.evaluation.worlds import UNSEEN_SEED, UnseenWorlds
 from stages.models.labelled.parts import Part, Progress
-from stages.models.labelled.pictures import Pictures
 from stages.models.labelled.specs import CocoPanopticSpec, CocoSpec, DataSpec, WorldSpec, open_pictures
-from stages.models.labelled.taxonomy import MOST_STUFF, Taxonomy
+from stages.models.labelled.taxonomy import Taxonomy
 
-PACKAGES: Final = ("faster_coco_eval",)
 LATENCY_IMAGES: Final = 12  # kept in memory
 
 
@@ -34,12 +37,21 @@ class Request:
 
     Attributes:
         models: names or files; figures are of all of them, side by side.
-        specs: labelled pictures.
+        data: recipes, or files with their `data` alone.
+        coco: pictures and instances.json, of each set.
+        coco_panoptic: pictures, panoptic.json and the folder of PNG files, of each set.
+        hold_out: share of the photographs that training never sees; None: as the recipe says, else nothing.
+        part: which pictures of `data` and the COCO sets; None: what is held out, where something is, else all.
+        limit: most pictures of each of them.
         worlds: so many unseen synthetic worlds, two frames each; 0: none.
-        first_seed: of the first of them.
-        part: of the pictures of `specs`.
+        clips: so many synthetic clips; 0: none.
+        clip_seconds: their length.
+        first_seed: of the first world and clip.
+        mot: folders in MOTChallenge's layout, with frames.
         score_floor: boxes from here count in AP.
-        counted_score: boxes from here are counted in the confusion matrix.
+        settings: what else figures depend on.
+        augmentation: how often a picture is looked at; None: once.
+        checkpoint_size: width and height of the picture that a checkpoint's network is given.
         threads: of inference, while time is taken; 0: all cores.
         latency_pictures: timed; 0: none.
         output: folder for files; None: none are written.
@@ -47,13 +59,21 @@ class Request:
     """
 
     models: Sequence[str] = (EMBEDDED_MODEL,)
-    specs: Sequence[DataSpec] = ()
+    data: Sequence[Path] = ()
+    coco: Sequence[tuple[str, str]] = ()
+    coco_panoptic: Sequence[tuple[str, str, str]] = ()
+    hold_out: float | None = None
+    part: Part | None = None
+    limit: int | None = None
     worlds: int = 0
-    first_seed: int = 1_000_000
-    part: Part = "all"
-    taxonomy: Taxonomy | None = None
+    clips: int = 0
+    clip_seconds: float = 8.0
+    first_seed: int = UNSEEN_SEED
+    mot: Sequence[Path] = ()
     score_floor: float = SCORE_FLOOR
-    counted_score: float = 0.4
+    settings: Settings = Settings(counted_score=COUNTED_SCORE)
+    augmentation: Augmentation | None = None
+    checkpoint_size: tuple[int, int] = (640, 352)
     threads: int = 1
     latency_pictures: int = PICTURES
     output: Path | None = None
@@ -69,81 +89,120 @@ def evaluate(request: Request, *, progress: Progress = silent) -> tuple[Figures,
         DataError: when pictures or labels cannot be read.
         SinkError: when files cannot be written.
     """
-    check_packages()
-    if request.on_card and len(request.models) > 1:
-        raise ConfigError(f"--on-card: {len(request.models)} models are measured; a card is of one")
-    if len(set(request.models)) < len(request.models):
-        raise ConfigError("--model: one is named twice")
-    subjects = [Subject(model, score_floor=request.score_floor) for model in request.models]
-    taxonomy = request.taxonomy or taxonomy_of([subject.classes for subject in subjects])
-    sets = open_sets(request, taxonomy, progress)
-    settings = Settings(counted_score=request.counted_score)
-    figures = measure(subjects, sets, taxonomy, settings=settings, progress=progress)
-    figures.settings["score_floor"] = request.score_floor
-    del subjects
-    _measure_cost(request, figures, sets)
+    check(request)
+    with tempfile.TemporaryDirectory(prefix="everyframe-evaluate-") as folder:
+        width, height = request.checkpoint_size
+        files = model_files(request.models, Path(folder), width=width, height=height)
+        figures = _measured(request, files, progress)
     written = [] if request.output is None else write_files(figures, request.output)
     if request.on_card:
         written.append(put_on_card(file_of(request.models[0]), figures))
     return figures, written
 
 
-def check_packages() -> None:
-    """Refuse to begin without what is needed. Raises `ConfigError`."""
-    for package in PACKAGES:
+def check(request: Request) -> None:
+    """Refuse what cannot be done before anything is loaded. Raises `ConfigError`."""
+    needed = ["faster_coco_eval", *(["trackeval"] if request.clips or request.mot else [])]
+    for package in needed:
         if find_spec(package) is None:
             raise ConfigError(f"evaluate: the package {package} is missing; pip install 'everyframe[eval]'")
+    if request.on_card and len(request.models) > 1:
+        raise ConfigError(f"--on-card: {len(request.models)} models are measured; a card is of one")
+    if request.on_card and Path(request.models[0]).suffix == CHECKPOINT:
+        raise ConfigError("--on-card: a checkpoint has no card; 'everyframe export' writes one")
 
 
-def file_of(model: str) -> Path:
-    """Where a model lies."""
-    return WEIGHTS / f"{EMBEDDED_MODEL}.onnx" if model == EMBEDDED_MODEL else Path(model)
+def _measured(request: Request, files: Sequence[ModelFile], progress: Progress) -> Figures:
+    specs, named = _specs(request)
+    subjects = [
+        Subject(str(file.path), name=file.name, score_floor=request.score_floor, augmentation=request.augmentation)
+        for file in files
+    ]
+    taxonomy = named or taxonomy_of([subject.classes for subject in subjects], [file.taxonomy for file in files])
+    sets, clips = _open_sets(request, specs, taxonomy, progress), _open_clips(request, taxonomy)
+    if not sets and not clips:
+        raise DataError("there is no picture to measure on; nothing is held out, or the sets are empty")
+    figures = measure(subjects, sets, taxonomy, settings=request.settings, progress=progress)
+    figures.settings |= {"score_floor": request.score_floor, "augmentation": str(request.augmentation or "none")}
+    judged = judged_labels(subjects, taxonomy)
+    del subjects
+    if clips:
+        plain = [
+            Subject(str(file.path), name=file.name, score_floor=None, augmentation=request.augmentation)
+            for file in files
+        ]
+        measure_clips(plain, clips, taxonomy, figures, judged=judged, progress=progress)
+    _measure_cost(request, files, figures, sets, clips)
+    return figures
 
 
-def taxonomy_of(models: Sequence[Classes]) -> Taxonomy:
-    """All models' classes: the first model's, then what the others have more."""
-    things = tuple(dict.fromkeys(name for classes in models for name in classes.things))
-    stuff = tuple(name for name in dict.fromkeys(n for c in models for n in c.stuff) if name not in things)
-    return Taxonomy(classes=Classes(things, stuff[:MOST_STUFF]))
+def _specs(request: Request) -> tuple[list[DataSpec], Taxonomy | None]:
+    """Data entries of everything but synthetic worlds, and the classes that a recipe names."""
+    specs: list[DataSpec] = []
+    named: Taxonomy | None = None
+    for path in request.data:
+        more, classes = read_data_file(path, hold_out=request.hold_out, limit=request.limit)
+        specs += more
+        named = named or classes
+    hold_out = request.hold_out or 0.0
+    specs += [
+        CocoSpec(images=images, labels=labels, hold_out=hold_out, limit=request.limit)
+        for images, labels in request.coco
+    ]
+    specs += [
+        CocoPanopticSpec(images=images, labels=labels, segments=segments, hold_out=hold_out, limit=request.limit)
+        for images, labels, segments in request.coco_panoptic
+    ]
+    return specs, named
 
 
-def open_sets(request: Request, taxonomy: Taxonomy, progress: Progress) -> list[DataSet]:
-    """The pictures. Raises `ConfigError`, `DataError`."""
-    sets: list[DataSet] = []
-    for spec in request.specs:
-        opened = open_pictures(spec, taxonomy, part=request.part, progress=progress)
-        sets.append(DataSet(opened, "world" if isinstance(spec, WorldSpec) else "coco"))
+def _open_sets(request: Request, specs: Sequence[DataSpec], taxonomy: Taxonomy, progress: Progress) -> list[DataSet]:
+    part: Part = request.part or ("held-out" if any(spec.hold_out for spec in specs) else "all")
+    sets = [
+        DataSet(
+            open_pictures(spec, taxonomy, part=part, progress=progress),
+            "world" if isinstance(spec, WorldSpec) else "coco",
+        )
+        for spec in specs
+    ]
     if request.worlds:
-        worlds: Pictures = UnseenWorlds(taxonomy=taxonomy, worlds=request.worlds, first_seed=request.first_seed)
+        worlds = UnseenWorlds(taxonomy=taxonomy, worlds=request.worlds, first_seed=request.first_seed)
         sets.append(DataSet(worlds, "world"))
-    sets = [one for one in sets if len(one.pictures)]
-    if not sets:
-        raise DataError(f"there is no picture to measure on (part: {request.part})")
-    return sets
+    return [one for one in sets if len(one.pictures)]
 
 
-def coco_spec(images: str, labels: str, *, hold_out: float, limit: int | None) -> CocoSpec:
-    """COCO instances. Raises `ConfigError`."""
-    return CocoSpec(images=images, labels=labels, hold_out=hold_out, limit=limit)
+def _open_clips(request: Request, taxonomy: Taxonomy) -> list[Clip]:
+    clips: list[Clip] = [
+        WorldClip(taxonomy=taxonomy, seed=request.first_seed + number, seconds=request.clip_seconds)
+        for number in range(request.clips)
+    ]
+    return clips + [open_mot(folder, taxonomy) for folder in request.mot]
 
 
-def coco_panoptic_spec(
-    images: str, labels: str, segments: str, *, hold_out: float, limit: int | None
-) -> CocoPanopticSpec:
-    """COCO panoptic. Raises `ConfigError`."""
-    return CocoPanopticSpec(images=images, labels=labels, segments=segments, hold_out=hold_out, limit=limit)
-
-
-def _measure_cost(request: Request, figures: Figures, sets: Sequence[DataSet]) -> None:
+def _measure_cost(
+    request: Request, files: Sequence[ModelFile], figures: Figures, sets: Sequence[DataSet], clips: Sequence[Clip]
+) -> None:
     """Parameters, sizes and times."""
-    for model, name in zip(figures.models, request.models, strict=True):
-        model.parameters = parameters_of(file_of(name))
-        model.file_bytes = file_of(name).stat().st_size
+    for model, file in zip(figures.models, files, strict=True):
+        model.parameters = parameters_of(file.path)
+        model.file_bytes = file.path.stat().st_size
     if not request.latency_pictures:
         return
-    pictures = sets[0].pictures
-    images = [pictures[index].image for index in range(min(LATENCY_IMAGES, len(pictures)))]
-    subjects = [Subject(name, score_floor=None, threads=request.threads) for name in request.models]
+    if sets:
+        pictures = sets[0].pictures
+        images = [pictures[index].image for index in range(min(LATENCY_IMAGES, len(pictures)))]
+    else:
+        images = [next(iter(clips[0])).sample.image]
+    subjects = [
+        Subject(
+            str(file.path),
+            name=file.name,
+            score_floor=None,
+            threads=request.threads,
+            augmentation=request.augmentation,
+        )
+        for file in files
+    ]
     times = measure_latency(subjects, images, threads=request.threads, pictures=request.latency_pictures)
     for model, latency in zip(figures.models, times, strict=True):
         model.latency = latency

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.config import EMBEDDED_MODEL, DetectorConfig, SuppressConfig
 from pipeline.messages import Batch, Classes, Detections, Frame, ModelInfo, PanopticMap, Surface
 from pipeline.stage import Stage
+from stages.models.evaluation.augmentation import Augmentation, Augmented
 from stages.models.labelled.taxonomy import Taxonomy
 
 # AP counts boxes down to nearly nothing, as COCO's own evaluations do; whatever is counted one by one, from a run's.
@@ -34,8 +35,10 @@ class Subject:
 
     Args:
         model: `everyframe-nano`, or the path of an ONNX file in a layout of `stages.detect`.
+        name: what it is called; None: by its file.
         score_floor: boxes from here; None: from where a run takes them.
         threads: of inference; 0: all cores.
+        augmentation: how often a picture is looked at; None: once.
 
     Raises:
         ModelError: when the model cannot be loaded.
@@ -43,14 +46,22 @@ class Subject:
     """
 
     def __init__(
-        self, model: str = EMBEDDED_MODEL, *, score_floor: float | None = SCORE_FLOOR, threads: int = 0
+        self,
+        model: str = EMBEDDED_MODEL,
+        *,
+        name: str | None = None,
+        score_floor: float | None = SCORE_FLOOR,
+        threads: int = 0,
+        augmentation: Augmentation | None = None,
     ) -> None:
         config = DetectorConfig(model=model, score_threshold=score_floor, threads=threads)
         suppress = SuppressConfig()
         if score_floor is not None:
             suppress = msgspec.structs.replace(suppress, score_threshold=score_floor)
         self.stages, self.classes, self.info, self.note = build_stages(config, suppress)
-        self.name = model if model == EMBEDDED_MODEL else Path(model).stem
+        if augmentation is not None:
+            self.stages[0] = Augmented(self.stages[0], augmentation)
+        self.name = name or (model if model == EMBEDDED_MODEL else Path(model).stem)
         self.has_masks = any("panoptic" in stage.adds for stage in self.stages)
 
     def __call__(self, image: NDArray[np.uint8], taxonomy: Taxonomy, *, seq: int = 0) -> Found:

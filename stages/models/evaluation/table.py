@@ -11,8 +11,9 @@ GROUPS = (
     ("ar1", "ar10", "ar100", "voc_ap11", "voc_ap", "ece"),
     ("miou", "pixel_accuracy", "class_accuracy", "dice", "boundary_f1"),
     ("pq", "sq", "rq", "pq_things", "sq_things", "rq_things", "pq_stuff", "sq_stuff", "rq_stuff"),
-    ("hota", "deta", "assa", "mota", "idf1", "stq", "aq"),
+    ("hota", "deta", "assa", "mota", "idf1", "stq", "aq", "sq_clips"),
 )
+OF_CLASS_ON_CLIPS = ("hota", "deta", "assa", "mota", "idf1")
 OF_CLASS = ("ap50", "ap", "pq", "iou", "boundary_f1")
 NAME_WIDTH, CELL_WIDTH = 22, 9
 
@@ -23,7 +24,8 @@ def table(figures: Figures) -> str:
 
 
 def _head(figures: Figures) -> Iterator[str]:
-    yield f"{figures.pictures} pictures: {'; '.join(figures.data)}"
+    if figures.pictures:
+        yield f"{figures.pictures} pictures: {'; '.join(figures.data)}"
     if figures.clips:
         yield f"clips: {'; '.join(figures.clips)}"
     yield f"ignored: {'; '.join(figures.ignored)}"
@@ -43,10 +45,15 @@ def _means(figures: Figures) -> Iterator[str]:
 
 def _classes(figures: Figures) -> Iterator[str]:
     for model in figures.models:
-        yield ""
         rows = [(name, row) for name, row in model.by_class.items() if any(v is not None for v in row.values())]
         shown = [key for key in OF_CLASS if any(row.get(key) is not None for _, row in rows)]
-        yield from _lines(model.model, shown, rows)
+        if shown:
+            yield ""
+            yield from _lines(model.model, shown, rows)
+        of_clips = [(n, row) for n, row in model.clips_by_class.items() if row["hota"] is not None]
+        if of_clips:
+            yield ""
+            yield from _lines(f"{model.model}, clips", OF_CLASS_ON_CLIPS, of_clips)
 
 
 def _lines(head: str, keys: Sequence[str], rows: Sequence[tuple[str, Row]]) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,11 +14,22 @@ from stages.models.evaluation.figures import BOX_FIGURES, ModelFigures, Row
 from stages.models.evaluation.matching import box_confusion, matches
 from stages.models.evaluation.panoptic_quality import PanopticQuality
 from stages.models.evaluation.pixels import PixelFigures
-from stages.models.evaluation.reliability import Reliability, reliability
+from stages.models.evaluation.reliability import reliability, tempered
 from stages.models.evaluation.subject import Found
 from stages.models.evaluation.truth import Truth
 from stages.models.evaluation.voc_precision import VocPrecision
 from stages.models.labelled.taxonomy import Taxonomy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Counted:
+    """Boxes of a picture that are counted one by one, and what is there."""
+
+    detections: Detections
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    ignored: NDArray[np.bool_]
+    open_labels: frozenset[int]
 
 
 class Tally:
@@ -35,7 +48,7 @@ class Tally:
         names, things = taxonomy.classes.names, len(taxonomy.things)
         self._taxonomy, self._counted_score, self._counted_from = taxonomy, counted_score, counted_from
         self._boxes, self._voc = BoxPrecision(taxonomy.things), VocPrecision(taxonomy.things)
-        self._confusion = np.zeros((things + 1, things + 1), np.int64)
+        self._counted: list[_Counted] = []
         self._panoptic = PanopticQuality(names, things=things)
         self._pixels, self._boundaries = PixelFigures(names), BoundaryFigures(names, tolerance=boundary_tolerance)
         self._judged: list[tuple[str, float, bool]] = []  # picture, score, whether right
@@ -43,13 +56,12 @@ class Tally:
 
     def add(self, key: str, found: Found, truth: Truth) -> None:
         """One picture, by its name."""
-        detections, counted = found.detections, self._above(found.detections, self._counted_score)
+        detections = found.detections
         objects = (truth.boxes, truth.labels, truth.ignored)
         self._boxes.add(detections, *objects, areas=truth.areas, open_labels=truth.open_labels)
         self._voc.add(detections, *objects, open_labels=truth.open_labels)
-        things = len(self._taxonomy.things)
-        self._confusion += box_confusion(counted, *objects, classes=things, open_labels=truth.open_labels)
-        asked = self._above(detections, self._counted_from)
+        asked = detections[detections.scores >= np.float32(self._counted_from)]
+        self._counted.append(_Counted(asked, *objects, truth.open_labels))
         for match in matches(asked, *objects, open_labels=truth.open_labels):
             self._judged.append((key, match.score, match.hit))
         if found.panoptic is not None:
@@ -58,21 +70,16 @@ class Tally:
             self._pixels.add(found.panoptic[..., 0], truth.pixels[..., 0])
             self._boundaries.add(found.panoptic[..., 0], truth.pixels[..., 0])
 
-    @staticmethod
-    def _above(detections: Detections, score: float) -> Detections:
-        return detections[detections.scores >= np.float32(score)]
-
     def judged(self) -> tuple[list[str], NDArray[np.float64], NDArray[np.bool_]]:
         """The picture, the score and whether it is right, of every box from `counted_from` that counts."""
         keys = [key for key, _, _ in self._judged]
         return keys, np.array([s for _, s, _ in self._judged]), np.array([hit for _, _, hit in self._judged], np.bool_)
 
-    def reliability(self) -> Reliability:
-        """Of every box."""
-        return reliability(*self.judged()[1:])
+    def into(self, figures: ModelFigures, *, compared: frozenset[str], temperature: float | None = None) -> None:
+        """Write what was gathered, means over the classes compared.
 
-    def into(self, figures: ModelFigures, *, compared: frozenset[str]) -> None:
-        """Write what was gathered, means over the classes compared."""
+        A temperature changes what scores say, never their order: the confusion matrix and the reliability.
+        """
         boxes = self._boxes.figures()
         voc = self._voc.by_class()
         rows: dict[str, Row] = {name: {} for name in figures.classes}
@@ -82,11 +89,23 @@ class Tally:
         things = [name for name in self._taxonomy.things if name in compared]
         figures.means = {figure: figures.mean(figure, things) for figure in BOX_FIGURES}
         figures.curves = {n: curve.tolist() for n, curve in boxes.curves.items() if n in rows}
-        figures.confusion = self._confusion.tolist()
-        figures.reliability = self.reliability()
+        figures.confusion = self._confusion(temperature).tolist()
+        _, scores, hits = self.judged()
+        figures.reliability = reliability(scores if temperature is None else tempered(scores, temperature), hits)
         figures.means["ece"] = figures.reliability.error
         if self._has_masks:
             self._masks_into(figures, compared)
+
+    def _confusion(self, temperature: float | None) -> NDArray[np.int64]:
+        things = len(self._taxonomy.things)
+        counts = np.zeros((things + 1, things + 1), np.int64)
+        for one in self._counted:
+            scores = one.detections.scores.astype(np.float64)
+            scores = scores if temperature is None else tempered(scores, temperature)
+            shown = one.detections[scores >= self._counted_score - 1e-7]
+            objects = (one.boxes, one.labels, one.ignored)
+            counts += box_confusion(shown, *objects, classes=things, open_labels=one.open_labels)
+        return counts
 
     def _masks_into(self, figures: ModelFigures, compared: frozenset[str]) -> None:
         quality, pixels, boundaries = self._panoptic.by_class(), self._pixels.by_class(), self._boundaries.by_class()
