@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from stages.models.training.history import Listener, Step
+    from stages.models.training.recipe import Recipe
 
 Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
@@ -78,3 +82,54 @@ def export(
     request = Request(model=model, plan=plan, footage=footage, data=data, checked=checked, calibrated=calibrated)
     exported, frames = run(request, step=progress)
     return ExportedFiles(table(exported, frames), warnings(exported, frames))
+
+
+def read_recipe(path: Path, changes: dict[str, Any]) -> Recipe:
+    """The recipe in a YAML file, some of its settings changed. Raises `ConfigError`."""
+    from stages.models.training.recipe import read_recipe as read
+
+    return read(path, changes)
+
+
+def train(
+    recipe: Recipe,
+    output: Path,
+    *,
+    progress: Progress,
+    tell: Listener,
+    interrupted: Callable[[], bool],
+    tensorboard: bool = False,
+) -> bool:
+    """Train by a recipe into a folder, or go on there; False where it was interrupted.
+
+    Args:
+        recipe: how, and on what.
+        output: gets weights, state and log.
+        progress: told of opening and rendering what is learnt from.
+        tell: told of steps.
+        interrupted: asked whether to end.
+        tensorboard: also write `output`/tensorboard.
+
+    Raises:
+        ConfigError: for a recipe that cannot be, or TensorBoard where it is not installed.
+        DataError: for pictures and labels that nothing can be learnt from.
+        ModelError: for a start that does not fit, or a loss that is no number any more.
+    """
+    from stages.models.training.recipe_run import run_recipe
+    from stages.models.training.tensorboard import tensorboard_of
+
+    with tensorboard_of(output / "tensorboard" if tensorboard else None) as board:
+
+        def both(step: Step) -> None:
+            tell(step)
+            board(step)
+
+        return run_recipe(recipe, output, progress=progress, tell=both, interrupted=interrupted)
+
+
+def recipe_settings() -> list[tuple[str, str, str]]:
+    """Every setting of a recipe: its path, its default, and what it does."""
+    from pipeline.config.description import describe
+    from stages.models.training.recipe import Recipe
+
+    return describe(Recipe)

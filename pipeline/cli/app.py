@@ -9,7 +9,22 @@ import traceback
 from collections.abc import Sequence
 from typing import Final
 
-from pipeline.cli import ask, bench, config, evaluate, export, keys, probe, process, reload, run, source, version, watch
+from pipeline.cli import (
+    ask,
+    bench,
+    config,
+    evaluate,
+    export,
+    keys,
+    probe,
+    process,
+    reload,
+    run,
+    source,
+    train,
+    version,
+    watch,
+)
 from pipeline.cli.command import PROGRAM, Command, parser_for
 from pipeline.cli.complain import complain, in_one_line
 from pipeline.errors import EveryframeError, UsageError
@@ -24,6 +39,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "reload": reload.COMMAND,
     "keys": keys.COMMAND,
     "bench": bench.COMMAND,
+    "train": train.COMMAND,
     "evaluate": evaluate.COMMAND,
     "export": export.COMMAND,
     "config": config.COMMAND,

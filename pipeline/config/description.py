@@ -17,7 +17,8 @@ def describe(settings: type[msgspec.Struct], prefix: str = "") -> list[tuple[str
         default = "required" if f.required else _default(f)
         rows.append((path, default, _description(f.type)))
         for nested in _nested(f.type):
-            rows.extend(describe(nested, f"{path}."))
+            tag = nested.__struct_config__.tag  # of one kind among several
+            rows.extend(describe(nested, f"{path}." if tag is None else f"{path}[{tag}]."))
     return rows
 
 

@@ -155,17 +155,3 @@ def _render_file(
         if progress is not None:
             progress("rendered worlds", done, of.worlds)
     save(samples, path)
-
-
-def load_all(folder: Path) -> list[PackedSample]:
-    """Every sample in the folder, in order of name.
-
-    Raises:
-        FileNotFoundError: when the folder holds none.
-    """
-    paths = sorted(path for path in folder.glob("worlds-*.npz") if ".partial" not in path.name)
-    if not paths:
-        raise FileNotFoundError(
-            f"no worlds-*.npz in {folder}; render some first with `python -m stages.models.nano render`"
-        )
-    return [sample for path in paths for sample in load(path)]

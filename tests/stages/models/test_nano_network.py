@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from stages.models.labelled.sample import FIRST_OBJECT, Sample
 from stages.models.nano.network import Nano, NanoConfig, anchor_points, decode_boxes
-from stages.models.training.targets import collate
-from stages.models.training.train import Average, make_optimizer, rate_at, save_checkpoint, train_step
 
 TINY = NanoConfig(coefficients=8, widths=(8, 8, 16, 16, 16), depths=(1, 1, 1, 1), pyramid=16, mask_width=16)
 
@@ -61,33 +57,3 @@ def test_decoding_by_hand() -> None:
 
 def test_a_wild_size_stays_finite() -> None:
     assert torch.isfinite(decode_boxes(torch.full((1, 4), 1e4), torch.tensor([[0.0, 0.0, 8.0]]))).all()
-
-
-def test_rate_rises_then_falls_to_one_percent() -> None:
-    assert rate_at(0.0, warm_up=0.1) == pytest.approx(0.01)
-    assert rate_at(0.1, warm_up=0.1) == pytest.approx(1.0)
-    assert rate_at(0.5, warm_up=0.1) > rate_at(0.9, warm_up=0.1)
-    assert rate_at(2.0, warm_up=0.1) == pytest.approx(0.01)
-
-
-def test_steps_on_one_batch_lower_every_term() -> None:
-    torch.manual_seed(0)
-    network = Nano(TINY).train()
-    optimizer = make_optimizer(network, learning_rate=3e-3, weight_decay=0.0)
-    batch = collate([squares(), squares()])
-    terms = [train_step(network, optimizer, batch) for _ in range(25)]
-    for name, first in terms[0].items():
-        assert terms[-1][name] < first, name
-
-
-def test_averaged_weights_follow_the_network(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network = Nano(TINY)
-    average = Average(network, 0.5)
-    with torch.no_grad():
-        network.prototypes.weight.add_(1.0)
-    for _ in range(60):
-        average.update(network)
-    assert torch.allclose(average.network.prototypes.weight, network.prototypes.weight, atol=1e-4)
-    save_checkpoint(average.network, tmp_path / "weights.safetensors", [{"step": 1.0}])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["weights.json", "weights.safetensors"]

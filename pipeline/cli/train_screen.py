@@ -1,0 +1,136 @@
+"""What `everyframe train` shows: a bar of steps with loss and rate on a terminal, else a line now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+_LINES = 50  # of a whole training, where there is no bar
+
+
+class Step(Protocol):
+    """A training at some step, as it tells of it: mean losses since it told before, or of held-out pictures."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def of(self) -> int: ...
+    @property
+    def rate(self) -> float: ...
+    @property
+    def terms(self) -> Mapping[str, float]: ...
+    @property
+    def pictures_per_second(self) -> float: ...
+    @property
+    def validation(self) -> Mapping[str, float]: ...
+
+
+class Screen:
+    """Says nothing."""
+
+    def opening(self, what: str, done: int, of: int) -> None:
+        """Something is read or rendered, so much of so much."""
+
+    def step(self, step: Step) -> None:
+        """A training has come to a step."""
+
+    def ending(self) -> None:
+        """Somebody wants it to end."""
+
+    def end(self, output: Path) -> None:
+        """All steps are over."""
+
+
+class Lines(Screen):
+    """A line for what is opened, and some for the steps."""
+
+    def __init__(self) -> None:
+        self._told = 0
+        self._opened: set[str] = set()
+
+    def opening(self, what: str, done: int, of: int) -> None:
+        if what not in self._opened:
+            self._opened.add(what)
+            print(f"{what}: {of}", flush=True)
+
+    def step(self, step: Step) -> None:
+        due = step.number * _LINES // step.of
+        if step.validation or due > self._told or step.number >= step.of:
+            self._told = due
+            print(f"step {step.number} of {step.of}: {said(step)}", flush=True)
+
+    def ending(self) -> None:
+        print("ending after this step", flush=True)
+
+    def end(self, output: Path) -> None:
+        print(f"done: {output}/nano.safetensors; {output}/curves.png shows how it went", flush=True)
+
+
+class Bars(Lines):
+    """A bar for what is opened, and one for the steps."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f} of {task.total:.0f}"),
+            TextColumn("{task.fields[told]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+        )
+        self._bars: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def opening(self, what: str, done: int, of: int) -> None:
+        self._update(what, done, of, "")
+        if done >= of:
+            self._progress.remove_task(self._bars.pop(what))
+
+    def step(self, step: Step) -> None:
+        if step.validation:
+            self._progress.print(f"step {step.number}: {escape(said(step))}")
+        else:
+            self._update("steps", step.number, step.of, said(step))
+
+    def ending(self) -> None:
+        self._progress.print("ending after this step")
+
+    def _update(self, what: str, done: int, of: int, told: str) -> None:
+        if what not in self._bars:
+            self._bars[what] = self._progress.add_task(escape(what), total=of, told="")
+        self._progress.update(self._bars[what], completed=done, total=of, told=escape(told))
+
+
+@contextmanager
+def screen_for(*, quiet: bool) -> Iterator[Screen]:
+    """The screen that suits where the output goes."""
+    console = Console(highlight=False)
+    if quiet:
+        yield Screen()
+    elif console.is_terminal and not console.is_dumb_terminal:
+        with Bars(console) as bars:
+            yield bars
+    else:
+        yield Lines()
+
+
+def said(step: Step) -> str:
+    """What a training tells at a step, in a line."""
+    terms = step.validation or step.terms
+    parts = "  ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in terms.items())
+    if step.validation:
+        return f"held out  {parts}"
+    return f"loss {sum(terms.values()):.3f}  {parts}  rate {step.rate:.2e}  {step.pictures_per_second:.1f} pictures/s"

@@ -1,0 +1,249 @@
+"""A recipe: everything that decides what a training gives, as one YAML document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from pipeline.config.settings import Settings
+from pipeline.config.yaml_file import read_yaml
+from pipeline.errors import ConfigError
+from pipeline.messages import Classes
+from stages.models.labelled.specs import DataSpec
+from stages.models.labelled.taxonomy import Taxonomy
+from stages.models.nano.network import STRIDES, NanoConfig
+from stages.models.training.augment import AugmentConfig
+from stages.models.training.losses.config import LossConfig, LossWeights
+
+Chance = Annotated[float, Meta(ge=0, le=1)]
+Side = Annotated[int, Meta(ge=32, le=4096, multiple_of=STRIDES[-1])]
+Rate = Annotated[float, Meta(gt=0, le=10)]
+Weight = Annotated[float, Meta(ge=0, le=1000)]
+
+
+class ClassSettings(Settings, frozen=True):
+    """The classes to tell apart, each with other names that it gathers."""
+
+    things: Annotated[
+        dict[str, list[str]], Meta(description="Countable classes in order, each with further names it gathers.")
+    ]
+    stuff: Annotated[dict[str, list[str]], Meta(description="The others, likewise.")] = msgspec.field(
+        default_factory=dict
+    )
+
+
+class NetworkSettings(Settings, frozen=True):
+    """The shape of everyframe-nano."""
+
+    backbone: Annotated[
+        Literal["csp", "shufflenet"], Meta(description="csp: the project's own; shufflenet: V2 x0.5.")
+    ] = "shufflenet"
+    pyramid: Annotated[int, Meta(ge=8, le=512, description="Channels of every pyramid level.")] = 64
+    mask_width: Annotated[int, Meta(ge=8, le=512, description="Channels under prototypes and semantic map.")] = 40
+    coefficients: Annotated[int, Meta(ge=1, le=256, description="Prototypes, and mask coefficients a box.")] = 24
+    bins: Annotated[
+        int, Meta(ge=0, le=64, description="Boxes as distributions over so many strides. 0: centre and size.")
+    ] = 0
+
+
+class AugmentSettings(Settings, frozen=True):
+    """How pictures are changed before they are learnt from."""
+
+    whole: Annotated[Chance, Meta(description="Chance of the whole picture instead of a window of it.")] = 0.3
+    smallest_window: Annotated[float, Meta(gt=0, le=1, description="Least side of a window, of the picture's.")] = 0.35
+    largest_window: Annotated[
+        float, Meta(ge=0.1, le=8, description="Greatest side; above 1 the picture is seen smaller, in grey.")
+    ] = 1.4
+    overhang: Annotated[Chance, Meta(description="Share of a window that may lie outside at either end.")] = 0.2
+    keep_shapes: Annotated[
+        bool, Meta(description="Nothing is seen wider or narrower than it is, but for `stretch`.")
+    ] = True
+    stretch: Annotated[float, Meta(ge=1, le=4, description="How far the aspect may be changed, as a factor.")] = 1.2
+    mirror: Chance = 0.5
+    colour: Chance = 0.8
+    channels: Annotated[Chance, Meta(description="Chance of permuted channels.")] = 0.05
+    repaint: Annotated[Chance, Meta(description="Chance that a segment gets a colour of its own.")] = 0.0
+    blur: Chance = 0.1
+    noise: Chance = 0.15
+    mosaic: Annotated[Chance, Meta(description="Chance of four pictures in one.")] = 0.0
+    mixup: Annotated[Chance, Meta(description="Chance of two pictures laid over each other.")] = 0.0
+    copy_paste: Annotated[Chance, Meta(description="Chance that another picture's things are pasted in.")] = 0.0
+    plain_end: Annotated[Chance, Meta(description="Share of the training, at its end, without mosaic and mixup.")] = (
+        0.15
+    )
+
+    def config(self) -> AugmentConfig:
+        """As the functions that change single pictures take it."""
+        return AugmentConfig(
+            whole_chance=self.whole,
+            smallest_window=self.smallest_window,
+            largest_window=self.largest_window,
+            overhang=self.overhang,
+            keep_shapes=self.keep_shapes,
+            stretch=self.stretch,
+            mirror_chance=self.mirror,
+            colour_chance=self.colour,
+            channel_chance=self.channels,
+            repaint_chance=self.repaint,
+            blur_chance=self.blur,
+            noise_chance=self.noise,
+        )
+
+
+class LossWeightSettings(Settings, frozen=True):
+    """How much each term counts."""
+
+    classes: Weight = 2.0
+    boxes: Weight = 2.5
+    masks: Weight = 1.5
+    semantic: Weight = 1.5
+    distances: Annotated[Weight, Meta(description="Where the network has distributions of them.")] = 0.5
+
+
+class LossSettings(Settings, frozen=True):
+    """Which losses are taken, and how much each counts."""
+
+    classes: Literal["quality-focal", "focal", "bce"] = "quality-focal"
+    boxes: Literal["ciou", "diou", "giou", "iou"] = "ciou"
+    masks: Annotated[dict[str, Weight], Meta(description="Shares of bce, dice, focal and lovasz.")] = msgspec.field(
+        default_factory=lambda: {"bce": 1.0, "dice": 1.0}
+    )
+    semantic: Annotated[
+        dict[str, Weight], Meta(description="Shares of cross-entropy, ohem, dice, lovasz and focal.")
+    ] = msgspec.field(default_factory=lambda: {"cross-entropy": 1.0})
+    weights: LossWeightSettings = LossWeightSettings()
+
+    def config(self) -> LossConfig:
+        """As the sum of all losses takes it. Raises `ConfigError`."""
+        weights = LossWeights(**msgspec.structs.asdict(self.weights))
+        return LossConfig(
+            classes=self.classes, boxes=self.boxes, masks=self.masks, semantic=self.semantic, weights=weights
+        )
+
+
+class OptimiserSettings(Settings, frozen=True):
+    """How weights follow gradients."""
+
+    kind: Literal["adamw", "sgd"] = "adamw"
+    rate: Annotated[Rate, Meta(description="The highest learning rate.")] = 1.5e-3
+    backbone_rate: Annotated[float, Meta(ge=0, le=10, description="The backbone's, as a share of it.")] = 1.0
+    weight_decay: Annotated[float, Meta(ge=0, le=10, description="Not of norms and biases.")] = 0.02
+    clip: Annotated[float, Meta(gt=0, description="Longest gradient.")] = 10.0
+    average: Annotated[float, Meta(ge=0, lt=1, description="Decay of the averaged weights, which are kept.")] = 0.998
+
+
+class ScheduleSettings(Settings, frozen=True):
+    """How the learning rate goes over the training."""
+
+    kind: Literal["cosine", "poly", "one-cycle", "constant"] = "cosine"
+    warm_up: Annotated[float, Meta(ge=0, lt=1, description="Share of the steps in which the rate rises.")] = 0.03
+
+
+class TeacherSettings(Settings, frozen=True):
+    """A larger detector whose answer at every cell is learnt from too, on whatever pictures there are."""
+
+    model: Annotated[str, Meta(min_length=1, description="An ONNX file in YOLOX's layout.")]
+    names: Annotated[list[str] | None, Meta(description="Its classes in order. Null: COCO's 80.")] = None
+    weight: Annotated[float, Meta(gt=0, le=100, description="How much it counts beside the labels.")] = 1.0
+    except_of: Annotated[list[str], Meta(description="Kinds of data on which it is not asked.")] = msgspec.field(
+        default_factory=lambda: ["world"]
+    )
+
+
+class Recipe(Settings, frozen=True):
+    """How a network is trained, and on what."""
+
+    data: Annotated[list[DataSpec], Meta(min_length=1, description="What is learnt from; stages/models/labelled.")]
+    classes: Annotated[
+        Literal["embedded", "world"] | ClassSettings,
+        Meta(description="embedded: those of everyframe-nano; world: those of the synthetic street; or names."),
+    ] = "embedded"
+    network: NetworkSettings = NetworkSettings()
+    start: Annotated[str | None, Meta(description="A checkpoint, or an exported .onnx, to start from.")] = None
+    backbone_weights: Annotated[
+        str | None, Meta(description="Published ShuffleNetV2 x0.5 weights (.pth) to start the backbone from.")
+    ] = None
+    parts: Annotated[
+        Literal["all", "heads", "boxes", "masks"],
+        Meta(description="What is trained; heads: all but backbone and pyramid; boxes: the head of boxes; masks: the "
+             "maps."),
+    ] = "all"  # fmt: skip
+    width: Annotated[Side, Meta(description="Of a picture as it is learnt from, pixels.")] = 416
+    height: Annotated[Side, Meta(description="Likewise.")] = 416
+    sizes: Annotated[
+        list[Annotated[float, Meta(gt=0, le=4)]], Meta(min_length=1, description="Factors of it, one drawn a batch.")
+    ] = msgspec.field(default_factory=lambda: [1.0])
+    augment: AugmentSettings = AugmentSettings()
+    loss: LossSettings = LossSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    teacher: TeacherSettings | None = None
+    steps: Annotated[int, Meta(ge=1, le=100_000_000, description="How many steps.")] = 20_000
+    batch: Annotated[int, Meta(ge=1, le=4096, description="Pictures a step, over all copies.")] = 16
+    copies: Annotated[int, Meta(ge=0, le=64, description="Processes that train together. 0: one a core, on a CPU.")] = 0
+    readers: Annotated[int, Meta(ge=0, le=64, description="Processes that prepare pictures, for each copy.")] = 1
+    device: Annotated[str, Meta(description="auto, cpu, cuda or cuda:N.")] = "auto"
+    precision: Annotated[
+        Literal["auto", "f32", "bf16"], Meta(description="auto: bf16 where the machine computes in it.")
+    ] = "auto"
+    seed: Annotated[int, Meta(ge=0, le=2**31)] = 0
+    checkpoint_every: Annotated[int, Meta(ge=1, description="Steps from one checkpoint to the next.")] = 500
+    validate_every: Annotated[
+        int, Meta(ge=0, description="Steps from one look at held-out pictures to the next. 0: none.")
+    ] = 1000
+    validation_pictures: Annotated[int, Meta(ge=1, le=100_000, description="How many of them are looked at.")] = 64
+
+    def taxonomy(self) -> Taxonomy:
+        """The classes. Raises `ConfigError`."""
+        if isinstance(self.classes, ClassSettings):
+            named = {**self.classes.things, **self.classes.stuff}
+            classes = Classes(tuple(self.classes.things), tuple(self.classes.stuff))
+            return Taxonomy(classes=classes, gathers={name: tuple(others) for name, others in named.items()})
+        if self.classes == "world":
+            from stages.models.labelled.taxonomy import world_taxonomy
+
+            return world_taxonomy()
+        from stages.models.labelled.embedded import EMBEDDED_TAXONOMY
+
+        return EMBEDDED_TAXONOMY
+
+    def as_it_is(self) -> Recipe:
+        """The recipe by which pictures are seen whole and unchanged, for measuring."""
+        still = AugmentSettings(
+            whole=1, mirror=0, colour=0, channels=0, repaint=0, blur=0, noise=0, mosaic=0, mixup=0, copy_paste=0
+        )
+        return msgspec.structs.replace(self, augment=still, sizes=[1.0])
+
+    def network_config(self, taxonomy: Taxonomy) -> NanoConfig:
+        """The shape of the network for these classes."""
+        return NanoConfig(
+            things=len(taxonomy.things),
+            classes=len(taxonomy.classes.names),
+            backbone=self.network.backbone,
+            pyramid=self.network.pyramid,
+            mask_width=self.network.mask_width,
+            coefficients=self.network.coefficients,
+            bins=self.network.bins,
+        )
+
+
+def read_recipe(path: Path, changes: dict[str, Any] | None = None) -> Recipe:
+    """The recipe in a file; paths in it are relative to where the command runs.
+
+    Args:
+        path: a YAML file.
+        changes: settings that take the place of the file's.
+
+    Raises:
+        ConfigError: naming the file and the setting.
+    """
+    document = read_yaml(path, what="recipe")
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: a recipe is a table of settings with at least `data`")
+    try:
+        return msgspec.convert({**document, **(changes or {})}, Recipe)
+    except msgspec.ValidationError as exc:
+        raise ConfigError(f"{path}: {exc}") from exc

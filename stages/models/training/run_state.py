@@ -1,0 +1,90 @@
+"""Everything that a training which was ended needs to go on as if it had not been, in one file without pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.optim import Optimizer
+
+from pipeline.errors import ModelError
+from stages.models.nano.network import Nano
+from stages.models.training.average import Average
+from stages.models.training.checkpoint import load_weights, write_whole
+
+_HEADER = "everyframe-training"
+_FORMAT = 1
+
+
+@dataclass(slots=True)
+class RunState:
+    """A training between two steps."""
+
+    network: Nano
+    average: Average[Nano]
+    optimiser: Optimizer
+    step: int = 0  # how many are over
+
+    def save(self, path: Path, *, recipe: str) -> None:
+        """Write it, whole or not at all. `recipe` tells trainings apart. Raises `OSError`."""
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self.average.network.state_dict().items()}
+        tensors |= {f"optimiser.{name}": value for name, value in _flat(self.optimiser).items()}
+        # What is shared in memory must not be shared in the file.
+        whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+        header = {"format": _FORMAT, "step": self.step, "averaged": self.average.steps, "recipe": recipe}
+        write_whole(path, save(whole, {_HEADER: json.dumps(header)}))
+
+    def load(self, path: Path, *, recipe: str) -> None:
+        """Take on what a file says.
+
+        Raises:
+            ModelError: when the file cannot be read, or is of another recipe.
+        """
+        header, tensors = _read(path)
+        if header["recipe"] != recipe:
+            raise ModelError(f"{path}: is of another recipe; give another --output, or the recipe it was begun with")
+        load_weights(self.network, _part(tensors, "network."), path)
+        load_weights(self.average.network, _part(tensors, "average."), path)
+        _restore(self.optimiser, _part(tensors, "optimiser."), path)
+        self.step, self.average.steps = int(header["step"]), int(header["averaged"])
+
+
+def _flat(optimiser: Optimizer) -> dict[str, Tensor]:
+    """Its state by parameter and name: ``12.exp_avg``."""
+    state = optimiser.state_dict()["state"]
+    return {f"{number}.{name}": torch.as_tensor(value) for number, of in state.items() for name, value in of.items()}
+
+
+def _restore(optimiser: Optimizer, tensors: dict[str, Tensor], path: Path) -> None:
+    whole = optimiser.state_dict()
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        number, _, of = name.partition(".")
+        state.setdefault(int(number), {})[of] = value
+    count = sum(len(group["params"]) for group in whole["param_groups"])
+    if state and max(state) >= count:
+        raise ModelError(f"{path}: tells of {max(state) + 1} weights in training; this recipe trains {count}")
+    optimiser.load_state_dict({**whole, "state": state})
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(_HEADER, "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError, ValueError) as exc:
+        raise ModelError(f"{path}: cannot be read as the state of a training: {exc}") from exc
+    if not isinstance(header, dict) or header.get("format") != _FORMAT:
+        raise ModelError(f"{path}: is no state of a training that this version can go on with")
+    return header, tensors
