@@ -24,7 +24,7 @@ def machine_for(recipe: Recipe, *, copies: int) -> Machine:
     """What one of so many copies computes on. Raises `ConfigError` for a device that is not there."""
     device = torch.device(choose_device(recipe.device).name)
     cores = len(os.sched_getaffinity(0))
-    threads = max(cores // copies, 1)
+    threads = recipe.threads or max(cores // copies, 1)
     bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and computes_in_bf16(device))
     return Machine(device, threads, bf16)
 

@@ -184,6 +184,7 @@ class Recipe(Settings, frozen=True):
     steps: Annotated[int, Meta(ge=1, le=100_000_000, description="How many steps.")] = 20_000
     batch: Annotated[int, Meta(ge=1, le=4096, description="Pictures a step, over all copies.")] = 16
     copies: Annotated[int, Meta(ge=0, le=64, description="Processes that train together. 0: one a core, on a CPU.")] = 0
+    threads: Annotated[int, Meta(ge=0, le=1024, description="Of each copy. 0: as many cores as it has.")] = 0
     readers: Annotated[int, Meta(ge=0, le=64, description="Processes that prepare pictures, for each copy.")] = 1
     device: Annotated[str, Meta(description="auto, cpu, cuda or cuda:N.")] = "auto"
     precision: Annotated[

@@ -10,12 +10,12 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import cast
 
@@ -84,9 +84,10 @@ def run_replicas(
     context = get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         meeting = f"file://{Path(folder) / 'meeting'}"
+        asked = context.Event()
         pipes = [context.Pipe(duplex=False) for _ in range(count)]
         copies = [
-            context.Process(target=_join, args=(Replica(rank, count), meeting, pipes[rank][1], body))
+            context.Process(target=_join, args=(Replica(rank, count), meeting, pipes[rank][1], asked, body))
             for rank in range(count)
         ]
         for copy in copies:
@@ -94,7 +95,7 @@ def run_replicas(
         for _, writer in pipes:
             writer.close()
         try:
-            return _await(copies, [reader for reader, _ in pipes], tell, interrupted)
+            return _await(copies, [reader for reader, _ in pipes], tell, interrupted, asked)
         finally:
             for copy in copies:
                 copy.kill()
@@ -102,21 +103,26 @@ def run_replicas(
 
 
 def _await(
-    copies: Sequence[BaseProcess], pipes: Sequence[Connection], tell: Listener | None, interrupted: Interrupted
+    copies: Sequence[BaseProcess],
+    pipes: Sequence[Connection],
+    tell: Listener | None,
+    interrupted: Interrupted,
+    asked: Event,
 ) -> bool:
     """Until all are over, or one has failed."""
     open_pipes, ending = list(pipes), False
     while open_pipes:
         if interrupted() and not ending:
             ending = True
-            for copy in copies:
-                os.kill(cast(int, copy.pid), signal.SIGTERM)
+            asked.set()
         for pipe in wait(open_pipes, timeout=_LOOK_SECONDS):
             if not _take(cast(Connection, pipe), tell):
                 open_pipes.remove(cast(Connection, pipe))
     for copy in copies:
         copy.join()
     codes = [copy.exitcode for copy in copies]
+    if ending and any(codes):  # a signal to all may have ended a copy before it was deaf to it
+        return False
     if any(code not in (_OVER, _INTERRUPTED) for code in codes):
         raise TrainingFailed(f"a copy of the training ended by itself, with code {codes}; the same command goes on")
     return all(code == _OVER for code in codes)
@@ -135,11 +141,10 @@ def _take(pipe: Connection, tell: Listener | None) -> bool:
     return True
 
 
-def _join(replica: Replica, meeting: str, pipe: Connection, body: Body) -> None:
+def _join(replica: Replica, meeting: str, pipe: Connection, asked: Event, body: Body) -> None:
     """The life of a copy; its exit code says how it ended."""
-    asked = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first of them tells the copies
-    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    for number in (signal.SIGINT, signal.SIGTERM):  # what reaches all processes is the first one's to hear and to tell
+        signal.signal(number, signal.SIG_IGN)
     distributed.init_process_group("gloo", init_method=meeting, rank=replica.rank, world_size=replica.count)
     try:
         over = body(replica, pipe.send, asked.is_set)

@@ -70,6 +70,7 @@ def recipe(**changes: Any) -> Recipe:
         "steps": 6,
         "batch": 4,
         "copies": 1,
+        "threads": 1,  # two would wait for each other where other work runs
         "readers": 0,
         "device": "cpu",
         "checkpoint_every": 100,
