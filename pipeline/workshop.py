@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from stages.models.adaptation.comparing import Measured
     from stages.models.training.history import Listener, Step
     from stages.models.training.recipe import Recipe
 
@@ -133,3 +134,53 @@ def recipe_settings() -> list[tuple[str, str, str]]:
     from stages.models.training.recipe import Recipe
 
     return describe(Recipe)
+
+
+class Adapted(NamedTuple):
+    """What `adapt` gives."""
+
+    model: Path | None  # the network to run; None where it got no better
+    tried: Path  # the network that was made
+    truth: str  # what it was measured against
+    before: Measured
+    after: Measured
+    milliseconds: Mapping[str, float]  # median a frame, by model
+
+
+def adapt(
+    *,
+    footage: Sequence[Path],
+    output: Path,
+    teachers: Sequence[str],
+    start: Path | None = None,
+    minutes: float = 10.0,
+    steps: int | None = None,
+    rehearse: float = 0.25,
+    seed: int = 0,
+    progress: Progress | None = None,
+    interrupted: Callable[[], bool],
+    **labels: Any,
+) -> Adapted:
+    """Fit a network to footage by teachers; `labels` has the names of `adaptation.labelling.LabelConfig`.
+
+    Raises `ConfigError`, `DataError`, `ModelError`, `SinkError`; `KeyboardInterrupt` where it was interrupted.
+    """
+    from stages.models.adaptation.adapting import TRUTH
+    from stages.models.adaptation.adapting import adapt as adapted
+    from stages.models.adaptation.labelling import LabelConfig
+    from stages.models.adaptation.plan import AdaptPlan
+
+    if labels.get("classes") is not None:
+        labels["classes"] = tuple(labels["classes"])
+    plan = AdaptPlan(
+        footage=tuple(footage),
+        labels=LabelConfig(teachers=tuple(teachers), **labels),
+        output=output,
+        start=start,
+        minutes=minutes,
+        steps=steps,
+        rehearse=rehearse,
+        seed=seed,
+    )
+    done = adapted(plan, progress=progress, interrupted=interrupted)
+    return Adapted(done.model, done.tried, TRUTH, done.before, done.after, done.milliseconds)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pipeline.cli import (
+    adapt,
     ask,
     bench,
     config,
@@ -41,6 +42,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "bench": bench.COMMAND,
     "train": train.COMMAND,
     "evaluate": evaluate.COMMAND,
+    "adapt": adapt.COMMAND,
     "export": export.COMMAND,
     "config": config.COMMAND,
     "version": version.COMMAND,

@@ -120,7 +120,7 @@ def label_footage(
     check_classes(config, taxonomy)
     files = fingerprint_of(paths)
     models = [checksum(model) for model in (*config.teachers, *([config.segmenter] if config.segmenter else []))]
-    gathers = {name: list(others) for name, others in sorted(taxonomy.gathers.items())}
+    gathers = {name: list(others) for name, others in sorted(taxonomy.gathers.items()) if others}
     looked = [
         FORMAT,
         taxonomy.classes.things,
@@ -129,7 +129,10 @@ def label_footage(
         models[: len(config.teachers)],
         config.fps,
     ]
-    packed = folder / f"labels-{_short([looked, sorted(files.items()), models, asdict(config)])}"
+    packed = (
+        folder
+        / f"labels-{_short([looked, sorted((path.name, files[str(path)]) for path in paths), models, asdict(config)])}"
+    )
     if (packed / TOLD).is_file():
         return _load(packed, taxonomy)
     teachers = [teacher(model, taxonomy) for model in config.teachers]

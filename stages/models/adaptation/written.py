@@ -1,0 +1,76 @@
+"""What is left in the output folder: the network as a file to run, and plain figures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeline.errors import DataError
+from stages.models.labelled.packed import KeyedSample
+from stages.models.labelled.sample import unpack
+from stages.models.labelled.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from stages.models.nano.network import Nano
+
+CHECKED: Final = 16  # frames that the exported file is held against torch on
+
+
+def export_to(
+    path: Path, network: Nano, start: Path, samples: Sequence[KeyedSample], taxonomy: Taxonomy, *, told: str
+) -> None:
+    """Write a network as ONNX with its card, checked on frames of the footage. Raises `ModelError`."""
+    from pipeline.messages import Surface
+    from stages.models.adaptation.picking import evenly
+    from stages.models.exporting.card import read_whole_card
+    from stages.models.exporting.export import ExportPlan, Trained, export
+    from stages.models.exporting.frames import Frames, picture_spec
+    from stages.models.preprocess import Preprocessor
+
+    card = read_whole_card(start)
+    width, height = int(card["input_width"]), int(card["input_height"])
+    preprocess = Preprocessor(picture_spec(width, height))
+    rows = evenly(len(samples), limit=CHECKED).tolist()
+    images = [unpack(samples[row].sample).image for row in rows]
+    checked = [preprocess(Surface("rgb24", (image,)))[0].copy() for image in images]
+    frames = Frames(checked=checked, calibration=[], told=f"{len(checked)} frames of the footage")
+    offsets = [float(card.get("class_offsets", {}).get(name, 0.0)) for name in taxonomy.things]
+    trained = Trained(network=network, classes=taxonomy.classes, offsets=offsets, training=told)
+    export(trained, ExportPlan(folder=path.parent, name=path.stem, width=width, height=height), frames)
+
+
+def add_figures(model: Path, figures: dict[str, Any]) -> None:
+    """Put what was measured on the card. Raises `ModelError` where there is none."""
+    from stages.models.exporting.card import read_whole_card
+
+    card = read_whole_card(model)
+    write_json(model.with_suffix(".json"), {**card, "figures": figures})
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file of `write_json`. Raises `DataError` where it is none any more."""
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as exc:
+        raise DataError(f"{path}: cannot be read ({exc}); delete it, and it is made again") from exc
+    if not isinstance(plain, dict):
+        raise DataError(f"{path}: holds no table; delete it, and it is made again")
+    return plain
+
+
+def write_json(path: Path, plain: dict[str, Any]) -> None:
+    """Write it, whole or not at all. Raises `OSError`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all. Raises `OSError`."""
+    partial = target.with_suffix(".partial")
+    shutil.copyfile(source, partial)
+    partial.replace(target)
