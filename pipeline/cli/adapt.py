@@ -43,7 +43,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--steps", metavar="N", type=at_least(1, int), help="steps of 8 pictures, in place of minutes"
     )
     training.add_argument(
-        "--start", metavar="ONNX", help="an exported network to begin from (default: everyframe-nano)"
+        "--start", metavar="FILE", help="an exported .onnx or a checkpoint to begin from (default: everyframe-nano)"
     )
     training.add_argument(
         "--rehearse",

@@ -17,7 +17,16 @@ from stages.models.adaptation.ending import Asked, ending, never
 from stages.models.adaptation.found import Found
 from stages.models.adaptation.labelling import Labelled, OpenTeacher, label_footage
 from stages.models.adaptation.pictured import labels_of, side_by_side, telling, write_png
-from stages.models.adaptation.plan import LABELS, AdaptPlan, check_same, settings_of, spec_of, start_of, taxonomy_of
+from stages.models.adaptation.plan import (
+    CHECKPOINT,
+    LABELS,
+    AdaptPlan,
+    check_same,
+    settings_of,
+    spec_of,
+    start_of,
+    taxonomy_of,
+)
 from stages.models.adaptation.teacher import checksum_of, open_teacher
 from stages.models.adaptation.tuning import TunePlan, fine_tune
 from stages.models.adaptation.written import add_figures, copy_whole, export_to, read_json, write_json
@@ -97,17 +106,19 @@ class _Adaptation:
         self.plan, self.teacher = plan, teacher
         self.progress = ending(progress, interrupted)
         self.tune = partial(tune, progress=progress, interrupted=interrupted)
-        self.start = start_of(plan)
-        self.taxonomy = taxonomy_of(self.start)
+        self.start = self.given = start_of(plan)  # the file to run, and the file that was given
+        self.taxonomy = taxonomy_of(self.given)
         self.tried = plan.output / TRIED / f"{NAME}.onnx"
 
     def run(self) -> Adapted:
         """All of them in order."""
-        settings, path = settings_of(self.plan, self.start), self.plan.output / SETTINGS
+        settings, path = settings_of(self.plan, self.given), self.plan.output / SETTINGS
         if path.is_file():
             check_same(read_json(path), settings, self.plan.output)
         labelled = self._labelled()
         write_json(path, settings)  # not before: what could not be labelled may be asked for otherwise
+        if self.given.suffix == CHECKPOINT:
+            self.start = self._exported(labelled)
         before = self._measured(BEFORE, str(self.start), labelled.held_out)
         if not self.tried.with_suffix(".json").is_file():
             self._train(labelled)
@@ -142,6 +153,16 @@ class _Adaptation:
             raise DataError("nothing of the footage is held out to measure on; give a --hold-out above 0")
         return labelled
 
+    def _exported(self, labelled: Labelled) -> Path:
+        """The checkpoint that was given, as a file to run."""
+        from stages.models.training.checkpoint import read_checkpoint
+
+        path = self.plan.output / "start" / f"{self.given.stem}.onnx"
+        if not path.with_suffix(".json").is_file():
+            found = read_checkpoint(self.given)
+            export_to(path, found.network, labelled.train, self.taxonomy, told=found.training)
+        return path
+
     def _measured(self, file: str, model: str, samples: Sequence[KeyedSample]) -> Measured:
         path = self.plan.output / file
         if not path.is_file():
@@ -155,6 +176,7 @@ class _Adaptation:
     def _train(self, labelled: Labelled) -> None:
         plan = TunePlan(
             start=self.start,
+            weights=self.given,
             footage=spec_of(self.plan),
             pictures=len(labelled.train),
             minutes=self.plan.minutes,
@@ -163,8 +185,8 @@ class _Adaptation:
             seed=self.plan.seed,
         )
         network = self.tune(plan, self.taxonomy, self.plan.output / "training")
-        told = in_words(self.plan, self.start, pictures=len(labelled.train))
-        export_to(self.tried, network, self.start, labelled.train, self.taxonomy, told=told)
+        told = in_words(self.plan, self.given, pictures=len(labelled.train))
+        export_to(self.tried, network, labelled.train, self.taxonomy, told=told, like=self.start)
 
     def _told(self, labelled: Labelled, before: Measured, after: Measured) -> dict[str, Any]:
         """The report; its picture is written."""
@@ -186,7 +208,7 @@ class _Adaptation:
             "after": asdict(after),
             "milliseconds": times(teachers, str(self.tried), images),
             "labels": labelled.told,
-            "settings": settings_of(self.plan, self.start),
+            "settings": settings_of(self.plan, self.given),
             "pictures": [one.key for one in shown],
         }
 

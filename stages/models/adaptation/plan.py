@@ -19,6 +19,7 @@ from stages.models.labelled.specs import FootageSpec
 from stages.models.labelled.taxonomy import Taxonomy
 
 LABELS: Final = "labels"
+CHECKPOINT: Final = ".safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class AdaptPlan:
         footage: video files.
         labels: how they are labelled.
         output: the folder of everything.
-        start: an exported ONNX file to begin from; None: the embedded network.
+        start: an exported ONNX file, or a checkpoint, to begin from; None: the embedded network.
         minutes: length of the training, where `steps` is None.
         steps: of the training.
         rehearse: share of the pictures learnt from that are of the synthetic street.
@@ -47,21 +48,29 @@ class AdaptPlan:
 
 
 def start_of(plan: AdaptPlan) -> Path:
-    """The ONNX file that is begun from. Raises `ModelError` where it is missing."""
+    """The file that is begun from. Raises `ModelError` where it is missing, `ConfigError` where it is of no kind."""
     from stages.detect.build import WEIGHTS
     from stages.models.backend import check_file
 
     path = plan.start or WEIGHTS / f"{EMBEDDED_MODEL}.onnx"
+    if path.suffix not in (".onnx", CHECKPOINT):
+        raise ConfigError(
+            f"--start: {path}; an .onnx of 'everyframe export' or a {CHECKPOINT} of 'everyframe train' is needed"
+        )
     check_file(path)
     return path
 
 
 def taxonomy_of(model: Path) -> Taxonomy:
-    """The classes of an exported network, with the usual names that each gathers.
+    """The classes of an exported network or a checkpoint, with the names that each gathers.
 
     Raises:
-        ModelError: when it has no card.
+        ModelError: when it has no card, or cannot be read.
     """
+    if model.suffix == CHECKPOINT:
+        from stages.models.training.checkpoint import read_checkpoint
+
+        return read_checkpoint(model).taxonomy
     from stages.models.exporting.card import read_whole_card
 
     card = read_whole_card(model)

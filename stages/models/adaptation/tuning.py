@@ -34,7 +34,8 @@ class TunePlan:
     """How the short training goes.
 
     Attributes:
-        start: an exported ONNX file to begin from.
+        start: an exported ONNX file; its card tells the network's shape and picture.
+        weights: what to begin from: that file, or the checkpoint that it was made of.
         footage: what is learnt, labelled already.
         pictures: how many frames of it there are to learn from.
         minutes: how long, where `steps` is None.
@@ -45,6 +46,7 @@ class TunePlan:
     """
 
     start: Path
+    weights: Path
     footage: FootageSpec
     pictures: int
     minutes: float
@@ -62,7 +64,7 @@ def fine_tune(
     progress: Progress | None = None,
     interrupted: Asked = never,
 ) -> Nano:
-    """Train for a while from `plan.start`, or go on where the folder holds a training that was ended.
+    """Train for a while from `plan.weights`, or go on where the folder holds a training that was ended.
 
     Args:
         plan: how.
@@ -126,7 +128,7 @@ def recipe_of(plan: TunePlan, taxonomy: Taxonomy) -> Recipe:
             mask_width=network.mask_width,
             coefficients=network.coefficients,
         ),
-        start=str(plan.start),
+        start=str(plan.weights),
         width=scaled(int(card["input_width"])),
         height=scaled(int(card["input_height"])),
         augment=AugmentSettings(whole=0.5, smallest_window=0.5, largest_window=1.2, repaint=0.0, channels=0.02),

@@ -20,18 +20,37 @@ CHECKED: Final = 16  # frames that the exported file is held against torch on
 
 
 def export_to(
-    path: Path, network: Nano, start: Path, samples: Sequence[KeyedSample], taxonomy: Taxonomy, *, told: str
+    path: Path,
+    network: Nano,
+    samples: Sequence[KeyedSample],
+    taxonomy: Taxonomy,
+    *,
+    told: str,
+    like: Path | None = None,
 ) -> None:
-    """Write a network as ONNX with its card, checked on frames of the footage. Raises `ModelError`."""
+    """Write a network as ONNX with its card, checked on frames of the footage.
+
+    Args:
+        path: of the ONNX file.
+        network: any mode.
+        samples: frames of the footage.
+        taxonomy: its classes.
+        told: how it was trained, for the card.
+        like: an exported file whose picture's size and scores' offsets it gets; None: the usual ones.
+
+    Raises:
+        ModelError: when it cannot be written, or does not give what torch gives.
+    """
     from pipeline.messages import Surface
     from stages.models.adaptation.picking import evenly
     from stages.models.exporting.card import read_whole_card
+    from stages.models.exporting.deployed import INPUT_HEIGHT, INPUT_WIDTH
     from stages.models.exporting.export import ExportPlan, Trained, export
     from stages.models.exporting.frames import Frames, picture_spec
     from stages.models.preprocess import Preprocessor
 
-    card = read_whole_card(start)
-    width, height = int(card["input_width"]), int(card["input_height"])
+    card = {} if like is None else read_whole_card(like)
+    width, height = int(card.get("input_width", INPUT_WIDTH)), int(card.get("input_height", INPUT_HEIGHT))
     preprocess = Preprocessor(picture_spec(width, height))
     rows = evenly(len(samples), limit=CHECKED).tolist()
     images = [unpack(samples[row].sample).image for row in rows]

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigError, DataError, SinkError
+from pipeline.errors import ConfigError, DataError, ModelError, SinkError
+from pipeline.messages import Classes
 from stages.models.adaptation import adapting
 from stages.models.adaptation.adapting import AFTER, NAME, REPORT, adapt
 from stages.models.adaptation.comparing import Measured
@@ -19,6 +20,9 @@ from stages.models.adaptation.ending import Interrupted
 from stages.models.adaptation.found import Found
 from stages.models.adaptation.labelling import LabelConfig
 from stages.models.adaptation.plan import AdaptPlan, spec_of
+from stages.models.labelled.taxonomy import Taxonomy
+from stages.models.nano.network import Nano, NanoConfig
+from stages.models.training.checkpoint import write_checkpoint
 from tests.cameras.files import write_video
 
 
@@ -61,8 +65,8 @@ class Steps:
             raise KeyboardInterrupt
         return "network"
 
-    def export_to(self, path: Path, network: str, *_: object, told: str) -> None:
-        self.done.append("export")
+    def export_to(self, path: Path, network: object, *_: object, told: str, like: Path | None = None) -> None:
+        self.done.append("export" if like else "export start")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"onnx")
         path.with_suffix(".json").write_text(json.dumps({"things": ["person"], "stuff": [], "training": told}))
@@ -165,6 +169,29 @@ def test_a_folder_of_other_settings_is_left_alone(
         run(plan_for(footage, tmp_path / "out", minutes=2.0), steps)
     with pytest.raises(ConfigError, match=r"\(frames 600, now 50\)"):
         run(plan_for(footage, tmp_path / "out", labels={"frames": 50}), steps)
+
+
+def test_a_checkpoint_is_made_a_file_that_runs_before_it_is_measured(
+    footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = NanoConfig(things=2, classes=3, widths=(8, 8, 8, 8, 8), depths=(1, 1, 1, 1), pyramid=8, mask_width=8)
+    taxonomy = Taxonomy(classes=Classes(("person", "tram"), ("road",)))
+    write_checkpoint(tmp_path / "mine.safetensors", Nano(config), taxonomy)
+    steps = Steps(monkeypatch, after=0.7)
+    plan = plan_for(footage, tmp_path / "out", start=tmp_path / "mine.safetensors", labels={"classes": ("person",)})
+    assert run(plan, steps).model is not None
+    assert steps.done == ["export start", "before", "tune", "export", "after"]
+    assert (tmp_path / "out" / "start" / "mine.onnx").is_file()
+    assert run(plan, steps).model is not None
+    assert len(steps.done) == 5
+
+
+def test_a_start_of_another_kind_is_refused(footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "net.pth").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"--start: .*net\.pth; an \.onnx of 'everyframe export'"):
+        run(plan_for(footage, tmp_path / "out", start=tmp_path / "net.pth"), Steps(monkeypatch, after=0.7))
+    with pytest.raises(ModelError, match=r"none\.onnx"):
+        run(plan_for(footage, tmp_path / "out", start=tmp_path / "none.onnx"), Steps(monkeypatch, after=0.7))
 
 
 def test_a_full_disk_is_told_in_one_line(footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

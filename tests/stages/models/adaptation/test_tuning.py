@@ -28,7 +28,9 @@ START = WEIGHTS / "everyframe-nano.onnx"
 
 def plan(**changes: Any) -> TunePlan:
     footage = FootageSpec(files=["walk.mp4"], teachers=["square"], hold_out=0.2)
-    return TunePlan(**{"start": START, "footage": footage, "pictures": 120, "minutes": 3.0, **changes})
+    return TunePlan(
+        **{"start": START, "weights": START, "footage": footage, "pictures": 120, "minutes": 3.0, **changes}
+    )
 
 
 def test_the_recipe_begins_at_the_network_as_it_is() -> None:
