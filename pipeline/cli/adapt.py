@@ -66,7 +66,12 @@ def _add_labels(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="a detector that is believed, as 'everyframe run --detector' takes it; several are joined",
     )
-    labels.add_argument("--segmenter", metavar="ONNX", help="a semantic network that is believed about pixels")
+    labels.add_argument(
+        "--segmenter",
+        metavar="MODEL",
+        help="a semantic network that is believed about pixels; everyframe-nano: they stay as it sees them (default: "
+        "only boxes are learnt)",
+    )
     labels.add_argument(
         "--merge",
         choices=("fusion", "agreement"),

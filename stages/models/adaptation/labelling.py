@@ -17,10 +17,11 @@ from stages.models.adaptation.agreement import Merge, merged
 from stages.models.adaptation.following import FrameLabels, followed
 from stages.models.adaptation.found import Found
 from stages.models.adaptation.looks import Looks, look_over
+from stages.models.adaptation.mapper import Mapper, open_mapper
 from stages.models.adaptation.picking import differing, evenly, weights_of
 from stages.models.adaptation.samples import as_detections, sample_of
 from stages.models.adaptation.stretches import HELD_OUT, TRAIN, parts_of
-from stages.models.adaptation.teacher import Mapper, SegmenterMapper, Teacher, checksum_of, open_teacher
+from stages.models.adaptation.teacher import Teacher, checksum_of, open_teacher
 from stages.models.adaptation.thresholds import thresholds_for
 from stages.models.adaptation.video import fingerprint_of, frames_of
 from stages.models.labelled.packed import KeyedSample, load, save
@@ -42,7 +43,7 @@ class LabelConfig:
 
     Attributes:
         teachers: detectors: ONNX files, ``torchvision:NAME``, ``transformers:FOLDER``, ``everyframe-nano``.
-        segmenter: a semantic ONNX network for the pixels, beside them.
+        segmenter: a semantic ONNX network, or one with masks of its own, for the pixels; None: they are void.
         classes: that are learnt, of the network's things; None: all that a teacher knows.
         thresholds: score by class from which a box is a label; of the others found by `thresholds_for`.
         frames: pictures to learn from, at most.
@@ -96,7 +97,7 @@ def label_footage(
     *,
     progress: Progress | None = None,
     teacher: OpenTeacher = open_teacher,
-    mapper: OpenMapper = SegmenterMapper,
+    mapper: OpenMapper = open_mapper,
     checksum: Callable[[str], str] = checksum_of,
 ) -> Labelled:
     """Label footage, or read what an earlier run has labelled with the same settings.

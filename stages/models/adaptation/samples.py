@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 
 from pipeline.messages import Detections, PanopticMap
 from stages.models.adaptation.following import FrameLabels
-from stages.models.adaptation.found import overlaps
 from stages.models.labelled.sample import FIRST_OBJECT, MAX_OBJECTS, Sample
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.labelled.views import resample
 
 LARGEST_SIDE: Final = 960  # pixels; more detail than the network sees costs time with every picture
-_SAME_BOX = 0.5
 
 
 def sample_of(
@@ -35,7 +33,7 @@ def sample_of(
         found: its labels, in pixels of it; of more than can be numbered the surest are kept.
         taxonomy: of the labels.
         known: [things], the classes that were looked for.
-        panoptic: which pixels are of what, in the taxonomy's labels.
+        panoptic: which pixels are of what, as a `Mapper` gives it for these labels.
     """
     height, width = rgb.shape[:2]
     order = np.lexsort((-found.scores, ~found.certain))[:MAX_OBJECTS]
@@ -44,7 +42,7 @@ def sample_of(
     regions = (
         np.zeros((height, width), np.uint8)
         if panoptic is None
-        else regions_of(panoptic, boxes, labels, taxonomy=taxonomy, width=width, height=height)
+        else regions_of(panoptic, order, taxonomy=taxonomy, width=width, height=height)
     )
     visibility = found.certain[order].astype(np.float32)
     sample = Sample(rgb, regions, boxes, labels, visibility, known)
@@ -55,34 +53,25 @@ def sample_of(
 
 
 def regions_of(
-    panoptic: PanopticMap,
-    boxes: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    *,
-    taxonomy: Taxonomy,
-    width: int,
-    height: int,
+    panoptic: PanopticMap, order: NDArray[np.int64], *, taxonomy: Taxonomy, width: int, height: int
 ) -> NDArray[np.uint8]:
-    """`Sample.regions` [height, width] of a map: ground by class, things by the object whose box is theirs, else void.
+    """`Sample.regions` [height, width] of a map: ground by class, a thing by its object, void where it is of none.
 
     Args:
-        panoptic: in the taxonomy's labels.
-        boxes: [N, 4] of the objects.
-        labels: [N] of the objects.
+        panoptic: in the taxonomy's labels; `detection_index` of its segments counts objects as they were found.
+        order: [N], the objects that the sample has, as they were found, in the sample's order.
         taxonomy: of the labels.
         width, height: pixels of the frame.
     """
     segments = panoptic.segments
+    places = {int(row): place for place, row in enumerate(order)}
     table = np.zeros(int(segments.ids.max(initial=0)) + 1, np.uint8)
-    shared = overlaps(segments.boxes, boxes) * (segments.labels[:, None] == labels[None])
-    for row, (number, label, is_thing) in enumerate(zip(segments.ids, segments.labels, segments.is_thing, strict=True)):
+    columns = (segments.ids, segments.labels, segments.is_thing, segments.detection_index)
+    for number, label, is_thing, row in zip(*columns, strict=True):
         if not is_thing:
             table[number] = taxonomy.region(int(label))
-        elif len(boxes):
-            index = int(segments.detection_index[row])
-            best = index if 0 <= index < len(boxes) else int(shared[row].argmax())
-            if shared[row, best] >= _SAME_BOX or best == index:
-                table[number] = FIRST_OBJECT + best
+        elif int(row) in places:
+            table[number] = FIRST_OBJECT + places[int(row)]
     return table[panoptic.at_size(width, height)]
 
 

@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import EMBEDDED_MODEL, DetectorConfig, SegmenterConfig, SuppressConfig, is_torch
+from pipeline.config import EMBEDDED_MODEL, DetectorConfig, SuppressConfig, is_torch
 from pipeline.errors import DataError
-from pipeline.messages import Batch, Classes, Detections, Frame, PanopticMap, Surface
+from pipeline.messages import Batch, Classes, Detections, Frame, Surface
 from pipeline.stage import Stage
 from stages.models.adaptation.agreement import agreed_by_mirror
 from stages.models.adaptation.found import Found, mirrored
@@ -132,51 +132,6 @@ def build_stages(
     if not found.overlaps:
         suppress = msgspec.structs.replace(suppress, method="hard", iou_threshold=1.0)
     return [found, Suppress(suppress)], found.classes, found.model.name
-
-
-class Mapper(Protocol):
-    """Tells which pixels of a frame are of which object and of which kind of ground."""
-
-    @property
-    def name(self) -> str:
-        """What it is, for a person."""
-        ...
-
-    def map(self, rgb: NDArray[np.uint8], objects: Detections) -> PanopticMap:
-        """Its map of a picture [H, W, 3] in the network's classes, given the objects in it. Raises `ModelError`."""
-        ...
-
-
-class SegmenterMapper:
-    """A semantic network: an object is its class's pixels inside its box, and ground is ground.
-
-    Args:
-        model: an ONNX file.
-        taxonomy: of the network that will learn.
-
-    Raises:
-        ModelError, ConfigError: as `build_segmenter`.
-        DataError: when it knows none of the classes.
-    """
-
-    def __init__(self, model: str, taxonomy: Taxonomy) -> None:
-        from stages.segment import PanopticMerge, build_segmenter
-        from stages.segment.labels import SYNONYMS
-
-        self._segment = build_segmenter(SegmenterConfig(model=model))
-        names = self._segment.class_names
-        labels = [taxonomy.label(SYNONYMS.get(name, name)) for name in names]
-        if all(label is None for label in labels):
-            raise DataError(f"segmenter {model}: it knows none of the classes {', '.join(taxonomy.classes.names)}")
-        self._merge = PanopticMerge(classes=taxonomy.classes, semantic_labels=labels, rule="boxes")
-        self.name = Path(model).stem
-
-    def map(self, rgb: NDArray[np.uint8], objects: Detections) -> PanopticMap:
-        """Its map of a picture [H, W, 3], given the objects in it. Raises `ModelError`."""
-        batch = self._merge(self._segment(Batch((frame_of(rgb),))).with_(detections=(objects,)))
-        panoptic = batch.panoptic[0] if batch.panoptic else None
-        assert panoptic is not None
-        return panoptic
 
 
 def checksum_of(model: str) -> str:

@@ -166,7 +166,7 @@ class FootageSpec(DataEntry, frozen=True, kw_only=True, tag="footage"):
         ),
     ]
     segmenter: Annotated[
-        str | None, Meta(description="Semantic ONNX network that is believed about pixels. Null: they are void.")
+        str | None, Meta(description="Semantic network, or everyframe-nano, that is believed about pixels. Null: void.")
     ] = None
     thresholds: Annotated[
         dict[ClassName, Annotated[float, Meta(gt=0, lt=1)]],

@@ -10,10 +10,13 @@ import pytest
 from pipeline.errors import DataError, ModelError
 from pipeline.messages import Classes, PanopticMap, Segments, Transform
 from stages.models.adaptation.following import FrameLabels
-from stages.models.adaptation.samples import LARGEST_SIDE, as_detections, regions_of, sample_of
-from stages.models.adaptation.teacher import DetectorTeacher, SegmenterMapper, checksum_of
+from stages.models.adaptation.mapper import SegmenterMapper, of_objects, open_mapper, relabelling
+from stages.models.adaptation.samples import LARGEST_SIDE, as_detections, sample_of
+from stages.models.adaptation.teacher import DetectorTeacher, checksum_of
 from stages.models.labelled.sample import FIRST_OBJECT, MAX_OBJECTS
-from stages.models.labelled.taxonomy import Taxonomy
+from stages.models.labelled.taxonomy import Taxonomy, world_taxonomy
+from stages.models.labelled.world import sample_of as sample_of_world
+from stages.models.world import World
 
 TAXONOMY = Taxonomy(
     classes=Classes(("person", "car"), ("road", "other")), gathers={"person": ("rider",), "other": ("boat",)}
@@ -33,8 +36,8 @@ def labels(
     )
 
 
-def panoptic(scale: float = 2.0) -> PanopticMap:
-    """On 8 x 6 cells of 2 pixels: road, a person in cells [1:4, 2:4], a second person nobody labelled."""
+def panoptic(rows: list[int]) -> PanopticMap:
+    """On 8 x 6 cells of 2 pixels: road, people in cells [1:4, 2:4] and [1:4, 6:8], of these rows of the objects."""
     ids = np.ones((6, 8), np.uint16)
     ids[1:4, 2:4] = 2
     ids[1:4, 6:8] = 3
@@ -45,19 +48,65 @@ def panoptic(scale: float = 2.0) -> PanopticMap:
         scores=np.ones(3, np.float32),
         areas=np.array([36, 6, 6], np.int32),
         boxes=np.array([[0, 0, 16, 12], [4, 2, 8, 8], [12, 2, 16, 8]], np.float32),
-        detection_index=np.array([-1, 7, 8], np.int32),
+        detection_index=np.array(rows, np.int32),
         track_ids=np.full(3, -1, np.int64),
     )
-    return PanopticMap(ids, segments, Transform(scale, scale))
+    return PanopticMap(ids, segments, Transform(2.0, 2.0))
 
 
-def test_pixels_go_to_the_object_whose_box_is_theirs_and_ground_to_its_class() -> None:
-    boxes = np.array([[4, 2, 8, 8]], np.float32)
-    regions = regions_of(panoptic(), boxes, np.array([0]), taxonomy=TAXONOMY, width=16, height=12)
-    assert regions.shape == (12, 16)
-    assert (regions[2:8, 4:8] == FIRST_OBJECT).all()
-    assert (regions[2:8, 12:16] == 0).all()  # a thing without a label is void
-    assert (regions[:2] == TAXONOMY.region(2)).all()
+def test_pixels_go_to_their_object_in_the_samples_order_and_ground_to_its_class() -> None:
+    frame = np.zeros((12, 16, 3), np.uint8)
+    found = labels([[12, 2, 16, 8], [4, 2, 8, 8]], certain=[False, True])
+    sample = sample_of(frame, found, taxonomy=TAXONOMY, known=KNOWN, panoptic=panoptic([-1, 1, -1]))
+    assert sample.boxes[0].tolist() == [4, 2, 8, 8]
+    assert (sample.regions[2:8, 4:8] == FIRST_OBJECT).all()
+    assert (sample.regions[2:8, 12:16] == 0).all()  # a thing of no object is void
+    assert (sample.regions[:2] == TAXONOMY.region(2)).all()
+    other = sample_of(frame, found, taxonomy=TAXONOMY, known=KNOWN, panoptic=panoptic([-1, -1, 0]))
+    assert (other.regions[2:8, 12:16] == FIRST_OBJECT + 1).all()
+
+
+def test_segments_of_a_network_find_the_objects_whose_boxes_they_fill() -> None:
+    classes = Classes(("car", "rider", "horse"), ("road", "boat"))
+    names = relabelling(classes, TAXONOMY)
+    assert names.tolist() == [1, 0, -1, 2, 3]
+    own = Segments(
+        ids=np.array([1, 2, 3, 4], np.int32),
+        labels=np.array([3, 1, 2, 1], np.int32),
+        is_thing=np.array([False, True, True, True]),
+        scores=np.ones(4, np.float32),
+        areas=np.ones(4, np.int32),
+        boxes=np.array([[0, 0, 16, 12], [4, 2, 8, 8], [12, 2, 16, 8], [0, 0, 2, 2]], np.float32),
+        detection_index=np.array([-1, 5, 6, 7], np.int32),
+        track_ids=np.full(4, -1, np.int64),
+    )
+    objects = as_detections(labels([[12, 2, 16, 8], [4, 2, 8, 9]], kinds=[1, 0]))
+    told = of_objects(own, names, objects)
+    assert told.ids.tolist() == [1, 2, 4]  # nobody here knows a horse
+    assert told.labels.tolist() == [2, 0, 0]
+    assert told.detection_index.tolist() == [-1, 1, -1]
+
+
+def test_the_embedded_network_gives_its_own_masks_to_objects() -> None:
+    taxonomy = world_taxonomy()
+    truth = sample_of_world(World(12, split="train", width=640, height=360).render())
+    mapper = open_mapper("everyframe-nano", taxonomy)
+    sure = np.ones(len(truth.labels), np.bool_)
+    found = FrameLabels(truth.boxes, truth.labels, sure.astype(np.float32), sure)
+    sample = sample_of(
+        truth.image,
+        found,
+        taxonomy=taxonomy,
+        known=np.ones(len(taxonomy.things), np.bool_),
+        panoptic=mapper.map(truth.image, as_detections(found)),
+    )
+    right = (sample.regions > 0) & (sample.regions < FIRST_OBJECT) & (sample.regions == truth.regions)
+    assert right.sum() > 0.5 * (truth.regions < FIRST_OBJECT).sum()
+    areas = (truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(1)
+    largest = int(areas.argmax())
+    mine = sample.regions == FIRST_OBJECT + int(np.flatnonzero((sample.boxes == truth.boxes[largest]).all(1))[0])
+    its = truth.regions == FIRST_OBJECT + largest
+    assert (mine & its).sum() / (mine | its).sum() > 0.5
 
 
 def test_without_a_map_pixels_are_void_and_doubt_is_kept() -> None:
