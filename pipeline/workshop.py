@@ -99,6 +99,7 @@ def train(
     progress: Progress,
     tell: Listener,
     interrupted: Callable[[], bool],
+    remark: Callable[[str], None],
     tensorboard: bool = False,
 ) -> bool:
     """Train by a recipe into a folder, or go on there; False where it was interrupted.
@@ -109,6 +110,7 @@ def train(
         progress: told of opening and rendering what is learnt from.
         tell: told of steps.
         interrupted: asked whether to end.
+        remark: told what there is of each class, and of which there is nothing.
         tensorboard: also write `output`/tensorboard.
 
     Raises:
@@ -125,7 +127,7 @@ def train(
             tell(step)
             board(step)
 
-        return run_recipe(recipe, output, progress=progress, tell=both, interrupted=interrupted)
+        return run_recipe(recipe, output, progress=progress, tell=both, interrupted=interrupted, remark=remark)
 
 
 def recipe_settings() -> list[tuple[str, str, str]]:

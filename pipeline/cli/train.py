@@ -60,6 +60,7 @@ def _execute(arguments: argparse.Namespace) -> int:
             progress=screen.opening,
             tell=screen.step,
             interrupted=lambda: bool(interrupts.received),
+            remark=screen.remark,
             tensorboard=arguments.tensorboard,
         )
     if over:

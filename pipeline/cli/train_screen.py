@@ -40,6 +40,9 @@ class Screen:
     def step(self, step: Step) -> None:
         """A training has come to a step."""
 
+    def remark(self, text: str) -> None:
+        """Something that a person should know before."""
+
     def ending(self) -> None:
         """Somebody wants it to end."""
 
@@ -64,6 +67,9 @@ class Lines(Screen):
         if step.validation or due > self._told or step.number >= step.of:
             self._told = due
             print(f"step {step.number} of {step.of}: {said(step)}", flush=True)
+
+    def remark(self, text: str) -> None:
+        print(text, flush=True)
 
     def ending(self) -> None:
         print("ending after this step", flush=True)
@@ -104,6 +110,9 @@ class Bars(Lines):
             self._progress.print(f"step {step.number}: {escape(said(step))}")
         else:
             self._update("steps", step.number, step.of, said(step))
+
+    def remark(self, text: str) -> None:
+        self._progress.print(escape(text))
 
     def ending(self) -> None:
         self._progress.print("ending after this step")

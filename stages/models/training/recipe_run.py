@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import DataError
+from stages.models.labelled.census import LabelledCheaply, census
 from stages.models.labelled.parts import Part, Progress
+from stages.models.labelled.pictures import Pictures
+from stages.models.labelled.sample import Sample
 from stages.models.labelled.specs import open_pictures
+from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.training.curves import draw_curves
 from stages.models.training.history import Listener
 from stages.models.training.machine import copies_for
@@ -16,6 +22,9 @@ from stages.models.training.replicas import Interrupted, Replica, run_replicas
 from stages.models.training.start import teacher_of
 from stages.models.training.stream import LearningSet
 from stages.models.training.train import train
+
+# Of a set whose labels lie in its pictures.
+_LOOKED_AT = 100
 
 
 def open_sets(recipe: Recipe, *, part: Part, progress: Progress | None = None) -> list[LearningSet]:
@@ -33,6 +42,39 @@ def open_sets(recipe: Recipe, *, part: Part, progress: Progress | None = None) -
     ]
 
 
+def remarks(sets: Sequence[LearningSet], taxonomy: Taxonomy) -> Iterator[str]:
+    """What a person should know before a training: how much there is of each class, and of which nothing."""
+    counted = census([_Some(one.pictures) for one in sets if one.weight], taxonomy)
+    objects = ", ".join(f"{count} {name}" for name, count in counted.objects.items() if count)
+    total = sum(len(one.pictures) for one in sets if one.weight)
+    looked = "" if counted.pictures == total else f" (in {counted.pictures} of them)"
+    yield f"{total} pictures; things{looked}: {objects or 'none'}"
+    yield from counted.warnings()
+
+
+class _Some:
+    """The pictures whose labels tell themselves, or some that are spread evenly over those whose do not."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures, self.name = pictures, pictures.name
+        self.notes: tuple[str, ...] = tuple(getattr(pictures, "notes", ()))
+        self.step = 1 if isinstance(pictures, LabelledCheaply) else max(len(pictures) // _LOOKED_AT, 1)
+
+    def __len__(self) -> int:
+        return len(self.pictures) // self.step
+
+    def key(self, index: int) -> str:
+        return self.pictures.key(index * self.step)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.pictures[index * self.step]
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "labels_of" and isinstance(self.__dict__["pictures"], LabelledCheaply):
+            return self.pictures.labels_of  # type: ignore[attr-defined]
+        raise AttributeError(name)
+
+
 def run_recipe(
     recipe: Recipe,
     output: Path,
@@ -40,8 +82,17 @@ def run_recipe(
     progress: Progress | None = None,
     tell: Listener | None = None,
     interrupted: Interrupted = lambda: False,
+    remark: Callable[[str], None] = lambda text: None,
 ) -> bool:
     """Train into a folder, or go on there; whether all steps are over.
+
+    Args:
+        recipe: how, and on what.
+        output: gets weights, state, log and curves.
+        progress: told of opening and rendering what is learnt from.
+        tell: told of steps.
+        interrupted: asked whether to end.
+        remark: told what a person should know before: what there is of each class, and of which there is nothing.
 
     Raises:
         ConfigError: for a recipe that cannot be.
@@ -49,7 +100,9 @@ def run_recipe(
         ModelError: for a start that does not fit, or a loss that is no number any more.
     """
     teacher_of(recipe, recipe.taxonomy())  # what is wrong with it is told before anything is rendered
-    open_sets(recipe, part="train", progress=progress)
+    sets = open_sets(recipe, part="train", progress=progress)
+    for text in remarks(sets, recipe.taxonomy()):
+        remark(text)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
