@@ -70,6 +70,7 @@ def export(
     checked: int,
     calibrated: int,
     max_drop: float,
+    balance: bool,
     progress: Progress,
 ) -> ExportedFiles:
     """Write a trained network in other formats, each checked against torch before it gets its name.
@@ -80,7 +81,15 @@ def export(
     from stages.models.exporting.table import table, warnings
 
     plan = plan_of(Path(output), formats=formats, size=size, half=half, version=version, max_drop=max_drop)
-    request = Request(model=model, plan=plan, footage=footage, data=data, checked=checked, calibrated=calibrated)
+    request = Request(
+        model=model,
+        plan=plan,
+        footage=footage,
+        data=data,
+        checked=checked,
+        calibrated=calibrated,
+        balance=balance,
+    )
     exported, frames = run(request, step=progress)
     return ExportedFiles(table(exported, frames), warnings(exported, frames))
 

@@ -60,6 +60,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=32,
         help="frames to check on (default: 32)",
     )
+    frames.add_argument(
+        "--balance",
+        action="store_true",
+        help="shift each class's scores so that one threshold suits all, learnt on half of --data's held-out pictures",
+    )
     int8 = parser.add_argument_group("INT8")
     int8.add_argument(
         "--calibrated",
@@ -107,6 +112,7 @@ def _execute(arguments: argparse.Namespace) -> int:
             checked=arguments.checked,
             calibrated=arguments.calibrated,
             max_drop=arguments.max_drop,
+            balance=arguments.balance,
             progress=progress,
         )
     for warning in done.warnings:

@@ -19,6 +19,7 @@ from stages.models.focus import merge_focus
 from stages.models.openvino_runtime import ov, without_telemetry
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
+_FIRST = 2
 
 
 def quantize(
@@ -27,6 +28,7 @@ def quantize(
     *,
     output: Path,
     normalise: Normalisation | None = None,
+    first_in_float: bool = False,
     last_in_float: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Path:
@@ -41,7 +43,8 @@ def quantize(
             measured on.
         output: where the .xml goes.
         normalise: what the network wants done to the pictures' levels.
-        last_in_float: leave the last convolution before each output in float too.
+        first_in_float: leave the first two convolutions in float too, which see the most pixels.
+        last_in_float: likewise the last convolution before each output.
         progress: told the number of pictures measured on so far.
 
     Raises:
@@ -60,6 +63,8 @@ def quantize(
         raise unreadable(path, exc) from exc
     merge_focus(model)
     floats = {node.get_friendly_name() for node in model.get_ops() if node.get_type_name() == "GroupConvolution"}
+    if first_in_float:
+        floats |= set(_convolutions(model)[:_FIRST])
     if last_in_float:
         floats |= last_convolutions(model)
     with _quietly():
@@ -83,6 +88,12 @@ def load_nncf() -> Any:
         raise ModelError("INT8 needs nncf, which is not installed; pip install 'everyframe[int8]'") from exc
     nncf.set_log_level(logging.ERROR)
     return nncf
+
+
+def _convolutions(model: ov.Model) -> list[str]:
+    """Names of all convolutions, in the order they are computed."""
+    ordered = model.get_ordered_ops()
+    return [node.get_friendly_name() for node in ordered if node.get_type_name() in _CONVOLUTIONS]
 
 
 def last_convolutions(model: ov.Model) -> set[str]:

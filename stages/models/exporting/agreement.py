@@ -75,8 +75,7 @@ class Agreement:
     def fault(self, tolerance: Tolerance) -> str:
         """What is beyond the tolerance, in words; empty where nothing is."""
         for what, shares, most in (("mean", self.mean, tolerance.mean), ("largest", self.largest, tolerance.largest)):
-            name = max(shares, key=lambda output: shares[output])
-            if not shares[name] <= most:
+            for name in (output for output, share in shares.items() if not share <= most):  # not: nan is beyond, too
                 return (
                     f"output {name} differs by {shares[name]:.2g} of its spread ({what}; at most {most:g} is allowed)"
                 )

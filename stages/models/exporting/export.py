@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import onnx
+import torch
 
 from pipeline.errors import ModelError
 from pipeline.messages import Classes
@@ -20,7 +23,7 @@ from stages.models.exporting.folding import folded
 from stages.models.exporting.formats import Format, Made, made, runner, tolerance, write_ir, write_program
 from stages.models.exporting.frames import Frames, Step, as_input, quiet
 from stages.models.exporting.health import check_weights
-from stages.models.exporting.int8 import Judge, Judged, by_agreement, make_int8
+from stages.models.exporting.int8 import Judge, Judged, Trial, by_agreement, make_int8
 from stages.models.exporting.onnx_graph import halved, onnx_model
 from stages.models.nano.network import Nano
 
@@ -108,14 +111,26 @@ def export(
     """
     check_size(plan.width, plan.height)
     check_weights(trained.network)
+    with _folder(plan) as folder:
+        work = _Export(trained, plan, frames, judge=judge, step=step, folder=folder)
+        done = work.run()
+        return _named(done, work.signed(done), plan)
+
+
+@contextmanager
+def _folder(plan: ExportPlan) -> Iterator[Path]:
+    """A folder beside the files to be; it goes whatever happens. Raises `ModelError` where it cannot be written to."""
+    there = plan.folder.is_dir()
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{plan.name}.", suffix=".partial", dir=plan.folder) as folder:
-            work = _Export(trained, plan, frames, judge=judge, step=step, folder=Path(folder))
-            done = work.run()
-            return _named(done, work.signed(done), plan)
+            yield Path(folder)
     except OSError as exc:
         raise ModelError(f"{plan.folder / plan.name}: cannot be written: {exc.strerror or exc}") from exc
+    finally:
+        if not there:
+            with suppress(OSError):  # what was made for nothing; not where files are in it
+                plan.folder.rmdir()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +150,15 @@ class _Export:
     ) -> None:
         self.trained, self.plan, self.frames, self.judge, self.step = trained, plan, frames, judge, step
         self.stem = folder / plan.name
-        self.deployed = Deployed(trained.network, offsets=trained.offsets).eval()
+        self.network = copy.deepcopy(trained.network).cpu().to(memory_format=torch.contiguous_format).eval()
         self.reference: list[Given] = []
 
     def run(self) -> list[_Done]:
         """Write and check every format, in the plan's order."""
         self.reference = self._reference()
         size = {"width": self.plan.width, "height": self.plan.height}
-        light = Deployed(folded(self.trained.network), offsets=self.trained.offsets).eval()
-        whole = self.stem.with_name("float32.onnx")
+        light = Deployed(folded(self.network), offsets=self.trained.offsets).eval()
+        whole = self.stem.with_name(".float32.onnx")
         if set(self.plan.formats) - {"torch"}:
             whole.write_bytes(onnx_model(light, **size, half=False).SerializeToString())
         done = []
@@ -151,14 +166,10 @@ class _Export:
             self.step("formats", number, len(self.plan.formats))
             judged = None
             if format_ == "int8":
+                card = self._card(f"{self.plan.name}-int8", {})
+                trial = Trial(whole=whole, card=card, frames=self.frames, reference=self.reference)
                 file, judged = make_int8(
-                    whole,
-                    self.stem,
-                    self.frames,
-                    self.reference,
-                    judge=self.judge,
-                    max_drop=self.plan.max_drop,
-                    step=self.step,
+                    trial, self.stem, judge=self.judge, max_drop=self.plan.max_drop, step=self.step
                 )
             else:
                 file = self._write(format_, whole, light)
@@ -181,9 +192,10 @@ class _Export:
     def _reference(self) -> list[Given]:
         """What torch gives on the frames, norms not folded. Raises `ModelError` where that is not finite."""
         outputs = []
+        deployed = Deployed(self.network, offsets=self.trained.offsets).eval()
         count = len(self.frames.checked)
         for number, picture in enumerate(self.frames.checked, 1):
-            outputs.append(outputs_of(self.deployed, as_input(picture)))
+            outputs.append(outputs_of(deployed, as_input(picture)))
             self.step("torch on the frames", number, count)
             for name, array in outputs[-1].items():
                 if not np.isfinite(array).all():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -71,7 +72,8 @@ def tolerance(format_: Format, *, half: bool) -> Tolerance:
 
 def write_ir(onnx_file: Path, path: Path, *, half: bool) -> None:
     """OpenVINO's .xml and .bin of an ONNX file."""
-    ov.save_model(ov.convert_model(onnx_file), path, compress_to_fp16=half)
+    with _writing(path):
+        ov.save_model(ov.convert_model(onnx_file), path, compress_to_fp16=half)
 
 
 def write_program(deployed: Deployed, path: Path, *, width: int, height: int) -> None:
@@ -81,7 +83,17 @@ def write_program(deployed: Deployed, path: Path, *, width: int, height: int) ->
     with torch.no_grad():
         program = torch.export.export(deployed, (pictures,), dynamic_shapes={"images": {0: batch}})
     program.example_inputs = None  # would be stored: more than the weights
-    torch.export.save(program, path)
+    with _writing(path):
+        torch.export.save(program, path)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What libraries say of a disk that is full, in one line. Raises `ModelError`."""
+    try:
+        yield
+    except RuntimeError as exc:
+        raise ModelError(f"{path.name}: cannot be written: {str(exc).strip().splitlines()[-1]}") from exc
 
 
 def runner(file: Made) -> Runner:

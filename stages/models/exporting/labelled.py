@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 
 import msgspec
 
 from pipeline.config.yaml_file import read_yaml
 from pipeline.errors import ConfigError
 from pipeline.messages import Classes, Surface, UInt8
+from stages.models.evaluation.measure import DataSet
 from stages.models.exporting.frames import Step, evenly, picture_spec
 from stages.models.labelled.parts import Part
 from stages.models.labelled.pictures import Pictures
+from stages.models.labelled.sample import Sample
 from stages.models.labelled.specs import DataSpec, FootageSpec, WorldSpec, open_pictures
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.preprocess import Preprocessor
+
+Half = Literal["first", "second"]
+MOST_MEASURED: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Some of a set's pictures; a `Pictures`."""
+
+    pictures: Pictures
+    rows: Sequence[int]
+
+    @property
+    def name(self) -> str:
+        """What they are."""
+        return self.pictures.name
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def key(self, index: int) -> str:
+        """The picture's name."""
+        return self.pictures.key(self.rows[index])
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.pictures[self.rows[index]]
+
+
+def half_of(key: str) -> Half:
+    """Which half a picture belongs to, by its name: those that scores are balanced on, and those measured on."""
+    return "first" if zlib.crc32(key.encode()) & 1 else "second"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +71,16 @@ class Labelled:
         """The pictures of a part, entries without any left out. Raises `ConfigError`, `DataError`."""
         sets = [(spec, open_pictures(spec, self.taxonomy, part=part, progress=step)) for spec in self.specs]
         return [(spec, pictures) for spec, pictures in sets if len(pictures)]
+
+    def measured(self, part: Part, *, half: Half | None = None, step: Step) -> list[DataSet]:
+        """The pictures of a part, or one half of them, with what is ignored there, at most `MOST_MEASURED` a set."""
+        sets = []
+        for spec, pictures in self.opened(part, step=step):
+            rows = [row for row in range(len(pictures)) if half is None or half_of(pictures.key(row)) == half]
+            if rows:
+                chosen = Chosen(pictures, evenly(rows, MOST_MEASURED))
+                sets.append(DataSet(chosen, "world" if isinstance(spec, WorldSpec) else "coco"))
+        return sets
 
     def images(self, part: Part, wanted: int, *, width: int, height: int, step: Step) -> list[UInt8]:
         """So many pictures [1, H, W, 3] as the network sees them, photographs before drawn streets."""

@@ -13,6 +13,7 @@ from stages.models.exporting.deployed import INPUT_HEIGHT, INPUT_WIDTH, check_si
 from stages.models.exporting.export import Exported, ExportPlan, Trained, export
 from stages.models.exporting.formats import FORMATS, Format
 from stages.models.exporting.frames import CALIBRATED, CHECKED, Frames, Step, of_footage, of_worlds, quiet
+from stages.models.exporting.int8 import Judge, by_agreement
 from stages.models.exporting.labelled import Labelled, read_data
 from stages.models.exporting.subject import open_trained
 
@@ -36,6 +37,7 @@ class Request:
         data: a recipe, whose labelled pictures are for the same.
         checked: frames that are checked on.
         calibrated: frames that INT8 is calibrated with.
+        balance: whether scores are shifted by class, so that one threshold suits all.
     """
 
     model: str
@@ -44,6 +46,12 @@ class Request:
     data: str | None = None
     checked: int = CHECKED
     calibrated: int = CALIBRATED
+    balance: bool = False
+
+    @property
+    def wants_int8(self) -> bool:
+        """Whether one of the files is INT8."""
+        return "int8" in self.plan.formats
 
 
 def plan_of(
@@ -78,35 +86,61 @@ def run(request: Request, *, step: Step = quiet) -> tuple[list[Exported], Frames
         DataError, SourceError: for frames that cannot be read.
     """
     check_size(request.plan.width, request.plan.height)
-    check_packages(request.plan.formats)
-    if "int8" in request.plan.formats and not (request.footage or request.data):
-        raise ConfigError("--format int8: needs frames to calibrate with; give --footage VIDEO or --data RECIPE")
+    check_packages(request)
     trained = open_trained(request.model)
-    frames = frames_for(request, trained, step=step)
-    return export(trained, request.plan, frames, step=step), frames
+    labelled = None if request.data is None else read_data(request.data, trained.classes, trained.gathers)
+    if request.balance:
+        trained = _balanced(trained, request, labelled, step)
+    frames = frames_for(request, labelled, step=step)
+    judge = by_agreement if labelled is None or not request.wants_int8 else _by_labels(request, labelled, step)
+    return export(trained, request.plan, frames, judge=judge, step=step), frames
 
 
-def check_packages(formats: Sequence[Format]) -> None:
-    """Refuse to begin without what is needed. Raises `ModelError`."""
-    for format_ in formats:
-        for package, extra in _PACKAGES[format_]:
-            if find_spec(package) is None:
-                raise ModelError(f"--format {format_}: needs {package}; pip install 'everyframe[{extra}]'")
+def _balanced(trained: Trained, request: Request, labelled: Labelled | None, step: Step) -> Trained:
+    from stages.models.exporting.balancing import balanced
+
+    if labelled is None:
+        raise ConfigError("--balance: needs labelled pictures that are held out; give --data RECIPE")
+    sets = labelled.measured("held-out", half="first", step=step)
+    if not sets:
+        raise ConfigError(
+            f"{labelled.file}: data: nothing is held out to balance scores on; give an entry 'hold_out'"
+        )
+    return replace(trained, offsets=balanced(trained, request.plan, sets, labelled.taxonomy))
 
 
-def frames_for(request: Request, trained: Trained, *, step: Step) -> Frames:
+def _by_labels(request: Request, labelled: Labelled, step: Step) -> Judge:
+    from stages.models.exporting.judging import ByLabels
+
+    sets = labelled.measured("held-out", half="second" if request.balance else None, step=step)
+    count = sum(len(one.pictures) for one in sets)
+    return ByLabels(sets, labelled.taxonomy, told=f"{count} held-out pictures of {labelled.file}", step=step)
+
+
+def check_packages(request: Request) -> None:
+    """Refuse to begin without what is needed. Raises `ModelError`, `ConfigError`."""
+    if request.wants_int8 and not (request.footage or request.data):
+        raise ConfigError("--format int8: needs frames to calibrate with; give --footage VIDEO or --data RECIPE")
+    needed = [(f"--format {name}", *package) for name in request.plan.formats for package in _PACKAGES[name]]
+    if request.data and (request.wants_int8 or request.balance):
+        needed.append(("--data", "faster_coco_eval", "eval"))
+    for asked, package, extra in needed:
+        if find_spec(package) is None:
+            raise ModelError(f"{asked}: needs {package.replace('_', '-')}; pip install 'everyframe[{extra}]'")
+
+
+def frames_for(request: Request, labelled: Labelled | None, *, step: Step) -> Frames:
     """Frames of the footage and pictures of the recipe; where there is neither, the synthetic street's."""
     size = {"width": request.plan.width, "height": request.plan.height}
-    calibrated = request.calibrated if "int8" in request.plan.formats else 0
-    sources = (request.data is not None) + bool(request.footage)
+    calibrated = request.calibrated if request.wants_int8 else 0
+    sources = (labelled is not None) + bool(request.footage)
     if not sources:
         return of_worlds(**size, checked=request.checked, step=step)
     checked, calibrated = -(-request.checked // sources), -(-calibrated // sources)
     parts = []
     if request.footage:
         parts.append(of_footage(request.footage, **size, checked=checked, calibrated=calibrated, step=step))
-    if request.data is not None:
-        labelled = read_data(request.data, trained.classes, trained.gathers)
+    if labelled is not None:
         parts.append(_labelled(labelled, checked, calibrated, request.plan, step))
     return replace(
         parts[0],

@@ -52,7 +52,7 @@ def test_without_frames_the_street_stands_in_and_that_is_said(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("onnxscript", reason="needs onnxscript, of the train extra")
-    arguments = ["-o", str(tmp_path / "small"), "--size", "96x64", "--checked", "1", "--quiet"]
+    arguments = ["-o", str(tmp_path / "small"), "--size", "96x64", "--checked", "1", "--quiet", "--format", "torch"]
     assert execute(["export", str(checkpoint), *arguments]) == 0
     assert (
         "warning: checked on 1 frames of the synthetic street, no camera's; give --footage" in capsys.readouterr().err

@@ -257,6 +257,31 @@ def test_a_damaged_model_of_ours_is_refused(tmp_path: Path) -> None:
         detector(nano_file(tmp_path, card={"sha256": "00"}))
 
 
+def test_a_card_of_several_files_knows_each(tmp_path: Path) -> None:
+    sums = {"n.onnx": hashlib.sha256(nano_file(tmp_path).read_bytes()).hexdigest(), "n.xml": "00"}
+    assert detector(nano_file(tmp_path, card={"sha256": "00", "files": sums})).classes.things[2] == "car"
+    with pytest.raises(ModelError, match="its card says 00"):
+        detector(nano_file(tmp_path, card={"files": {"n.onnx": "00"}}))
+
+
+def test_an_int8_file_that_the_package_is_without_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("stages.detect.build.WEIGHTS", tmp_path)
+    with pytest.raises(ModelError) as caught:
+        detector(Path("everyframe-nano-int8"))
+    assert "'everyframe-nano-int8' is not in this package; 'everyframe-nano' is" in str(caught.value)
+    assert "everyframe export everyframe-nano --format int8" in str(caught.value)
+
+
+@pytest.mark.parametrize("model", ["everyframe-nano-int8", "own.xml"])
+def test_openvino_s_own_files_are_not_for_onnxruntime(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str
+) -> None:
+    (tmp_path / "everyframe-nano-int8.xml").write_text("<net/>")
+    monkeypatch.setattr("stages.detect.build.WEIGHTS", tmp_path)
+    with pytest.raises(ConfigError, match=f"onnxruntime cannot run {model}, which is OpenVINO's"):
+        build_detector(DetectorConfig(model=model, backend="onnxruntime"))
+
+
 @pytest.mark.parametrize(
     "card",
     ['{"sha256": "00"}', '{"things": "person", "stuff": [], "sha256": "00"}', '{"things": ' + "[" * 5000, "\xff"],
