@@ -11,6 +11,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
+
+from pipeline.errors import ModelError
 
 _TELEMETRY = "openvino_telemetry"
 
@@ -33,7 +36,7 @@ with without_telemetry():
     from openvino import opset13 as opset
     from openvino.preprocess import PrePostProcessor
 
-__all__ = ["PrePostProcessor", "core", "native_bf16", "opset", "ov", "without_telemetry"]
+__all__ = ["PrePostProcessor", "core", "native_bf16", "opset", "ov", "save_ir", "without_telemetry"]
 
 
 @cache
@@ -45,3 +48,12 @@ def core() -> ov.Core:
 def native_bf16() -> bool:
     """Whether the processor multiplies bf16 itself (AVX-512 BF16 or AMX), rather than emulating it."""
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def save_ir(model: ov.Model, path: Path, *, half: bool) -> None:
+    """Write a model as .xml and .bin; `half`: weights as float16. Raises `ModelError` where it cannot be written."""
+    try:
+        ov.save_model(model, path, compress_to_fp16=half)
+    except RuntimeError as exc:
+        told = str(exc).strip().splitlines()[-1]
+        raise ModelError(f"{path.name}: cannot be written; is the disk full? ({told})") from exc

@@ -16,7 +16,7 @@ from pipeline.errors import ModelError
 from pipeline.messages import Float32, UInt8
 from stages.models.backend import Normalisation, check_file, unreadable
 from stages.models.focus import merge_focus
-from stages.models.openvino_runtime import ov, without_telemetry
+from stages.models.openvino_runtime import ov, save_ir, without_telemetry
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 _FIRST = 2
@@ -75,7 +75,7 @@ def quantize(
             preset=nncf.QuantizationPreset.MIXED,  # SiLU's outputs are not symmetric
             ignored_scope=nncf.IgnoredScope(names=sorted(floats)),
         )
-    ov.save_model(quantized, output, compress_to_fp16=False)
+    save_ir(quantized, output, half=False)
     return output
 
 

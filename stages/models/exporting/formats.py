@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -17,7 +17,7 @@ from pipeline.messages import Float32
 from stages.models.exporting.agreement import Given, Tolerance
 from stages.models.exporting.deployed import OUTPUT_NAMES, Deployed
 from stages.models.exporting.running import OpenVinoFile
-from stages.models.openvino_runtime import ov
+from stages.models.openvino_runtime import ov, save_ir
 
 Format = Literal["onnx", "openvino", "int8", "torch"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -72,8 +72,7 @@ def tolerance(format_: Format, *, half: bool) -> Tolerance:
 
 def write_ir(onnx_file: Path, path: Path, *, half: bool) -> None:
     """OpenVINO's .xml and .bin of an ONNX file."""
-    with _writing(path):
-        ov.save_model(ov.convert_model(onnx_file), path, compress_to_fp16=half)
+    save_ir(ov.convert_model(onnx_file), path, half=half)
 
 
 def write_program(deployed: Deployed, path: Path, *, width: int, height: int) -> None:
@@ -83,17 +82,9 @@ def write_program(deployed: Deployed, path: Path, *, width: int, height: int) ->
     with torch.no_grad():
         program = torch.export.export(deployed, (pictures,), dynamic_shapes={"images": {0: batch}})
     program.example_inputs = None  # would be stored: more than the weights
-    with _writing(path):
-        torch.export.save(program, path)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """What libraries say of a disk that is full, in one line. Raises `ModelError`."""
-    try:
-        yield
-    except RuntimeError as exc:
-        raise ModelError(f"{path.name}: cannot be written: {str(exc).strip().splitlines()[-1]}") from exc
+    archive = io.BytesIO()  # torch's own writer ends the process where a disk is full
+    torch.export.save(program, archive)
+    path.write_bytes(archive.getvalue())
 
 
 def runner(file: Made) -> Runner:

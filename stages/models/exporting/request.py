@@ -103,9 +103,7 @@ def _balanced(trained: Trained, request: Request, labelled: Labelled | None, ste
         raise ConfigError("--balance: needs labelled pictures that are held out; give --data RECIPE")
     sets = labelled.measured("held-out", half="first", step=step)
     if not sets:
-        raise ConfigError(
-            f"{labelled.file}: data: nothing is held out to balance scores on; give an entry 'hold_out'"
-        )
+        raise ConfigError(f"{labelled.file}: data: nothing is held out to balance scores on; give an entry 'hold_out'")
     return replace(trained, offsets=balanced(trained, request.plan, sets, labelled.taxonomy))
 
 
