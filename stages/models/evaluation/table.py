@@ -57,7 +57,7 @@ def _classes(figures: Figures) -> Iterator[str]:
 
 
 def _lines(head: str, keys: Sequence[str], rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
-    yield f"{head:{NAME_WIDTH}}" + "".join(_cell(TITLES[key].removeprefix("VOC "), key) for key in keys)
+    yield f"{head:{NAME_WIDTH}}" + "".join(_cell(TITLES[key], key) for key in keys)
     for name, row in rows:
         yield f"{name[:NAME_WIDTH]:{NAME_WIDTH}}" + "".join(_cell(percent(row.get(key)), key) for key in keys)
 
