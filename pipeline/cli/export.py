@@ -128,8 +128,8 @@ COMMAND: Final = Command(
     description="Write a trained network in formats that others run. Each file is held against the torch network on "
     "real frames before it gets its name: the numbers must be near, and the detections the same.",
     examples=(
-        "everyframe export runs/gate/best.safetensors --output models/gate --footage gate.mp4",
-        "everyframe export runs/gate/best.safetensors -o models/gate --format onnx,int8 --data gate.yaml",
+        "everyframe export runs/gate/nano.safetensors --output models/gate --footage gate.mp4",
+        "everyframe export runs/gate/nano.safetensors -o models/gate --format onnx,int8 --data gate.yaml",
         "everyframe export everyframe-nano -o models/nano --format int8 --footage cam1.mp4 cam2.mp4",
         "everyframe export everyframe-nano -o models/small --size 416x256 --format onnx,openvino,torch",
     ),

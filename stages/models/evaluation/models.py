@@ -11,7 +11,7 @@ from typing import Final
 from pipeline.config import EMBEDDED_MODEL
 from pipeline.errors import ConfigError
 from pipeline.messages import Classes
-from stages.detect.build import WEIGHTS
+from stages.detect.build import model_file
 from stages.models.labelled.embedded import GATHERS
 from stages.models.labelled.taxonomy import MOST_STUFF, Taxonomy
 
@@ -54,8 +54,8 @@ def model_files(models: Sequence[str], folder: Path, *, width: int, height: int)
 
 
 def file_of(model: str) -> Path:
-    """Where a model lies."""
-    return WEIGHTS / f"{EMBEDDED_MODEL}.onnx" if model == EMBEDDED_MODEL else Path(model)
+    """Where a model lies. Raises `ModelError` for one of the package's own that this package is without."""
+    return model_file(model)
 
 
 def _as_onnx(checkpoint: Path, folder: Path, name: str, *, width: int, height: int) -> ModelFile:

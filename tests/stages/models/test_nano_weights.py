@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stages.models.backend import checksum
+
 WEIGHTS = Path(__file__).resolve().parents[3] / "stages" / "models" / "weights" / "everyframe-nano.onnx"
 
 
@@ -57,3 +59,15 @@ def test_openvino_gives_finite_outputs_of_the_promised_shapes(card: dict[str, ob
     assert shapes["semantic"] == (2, 10, height // 4, width // 4)
     assert all(np.isfinite(array).all() for array in outputs.values())
     assert ((outputs["scores"] >= 0) & (outputs["scores"] <= 1)).all()
+
+
+INT8 = WEIGHTS.with_name("everyframe-nano-int8.xml")
+
+
+@pytest.mark.skipif(not INT8.is_file(), reason="the package holds no INT8 file")
+def test_the_int8_file_is_of_its_card_and_both_are_small(card: dict[str, object]) -> None:
+    own = json.loads(INT8.with_suffix(".json").read_text(encoding="utf-8"))
+    assert checksum(INT8) == own["files"][INT8.name]
+    assert (own["things"], own["stuff"]) == (card["things"], card["stuff"])
+    assert own["class_offsets"] == card["class_offsets"]
+    assert sum(path.stat().st_size for path in (WEIGHTS, INT8, INT8.with_suffix(".bin"))) < 6_000_000
