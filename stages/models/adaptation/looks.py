@@ -19,7 +19,7 @@ from pipeline.errors import DataError
 from stages.models.adaptation.found import Found
 from stages.models.adaptation.picking import SIGNATURE, signature
 from stages.models.adaptation.teacher import Teacher, looked_twice
-from stages.models.adaptation.video import Shown, frames_of
+from stages.models.adaptation.video import Shown, frames_expected, frames_of
 from stages.models.labelled.parts import Progress
 
 CHUNK: Final = 100  # frames in a file
@@ -55,7 +55,6 @@ def look_over(
     folder: Path,
     *,
     fps: float,
-    expected: int = 0,
     progress: Progress | None = None,
 ) -> Looks:
     """What the teachers find in a file, at most `fps` frames a second of it; what is in the folder is not done again.
@@ -65,7 +64,6 @@ def look_over(
         teachers: who look.
         folder: of this file, these teachers and this rate alone; made if need be.
         fps: frames a second at most.
-        expected: how many frames that will be about, for `progress`.
         progress: told how far it is.
 
     Raises:
@@ -77,7 +75,7 @@ def look_over(
     looks, chunks = _kept(folder, len(teachers))
     if (folder / "whole").is_file():
         return looks
-    part = Looks()
+    part, expected = Looks(), frames_expected(path, fps=fps)
     for shown in frames_of(path, fps=fps, skip=len(looks)):
         _look(shown, teachers, part)
         if progress is not None:

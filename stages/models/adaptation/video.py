@@ -18,6 +18,7 @@ from pipeline.errors import AddressError, DataError, SourceError
 from pipeline.messages import Piece, Surface
 
 _TOLD: Final = 1 << 20  # bytes at either end of a file that tell it from others
+_MICROSECONDS: Final = 1_000_000  # a second, as containers count their length
 _USUAL_RATE: Final = 25.0  # frames a second, where nothing tells
 _EARLY: Final = 1e-3  # seconds: a frame due at 0.2 that is shown at 0.1999 is due
 
@@ -84,6 +85,21 @@ def _timed(path: Path) -> Iterator[tuple[float, Surface]]:
     finally:
         if reader is not None:
             reader.close()
+
+
+def frames_expected(path: Path, *, fps: float) -> int:
+    """About how many frames `frames_of` gives, by what the file says of its length; 0 where it says nothing."""
+    from stages.decode.container import open_container
+
+    source = SourceConfig(url=str(path.absolute()), source_id="footage")
+    try:
+        container = open_container(source, source.url).container
+    except (SourceError, AddressError) as exc:
+        raise DataError(f"{path}: cannot be read as video ({exc})") from exc
+    try:
+        return round((container.duration or 0) / _MICROSECONDS * fps)
+    finally:
+        container.close()
 
 
 def find_videos(given: Sequence[str]) -> list[Path]:

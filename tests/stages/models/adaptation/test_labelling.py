@@ -94,6 +94,16 @@ def test_labels_are_where_things_are(tmp_path: Path) -> None:
     assert max(seconds[0]) < min(seconds[1])
 
 
+def test_it_is_told_how_far_it_is_and_of_how_much(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    path = clip(tmp_path / "walk.mp4")
+    run([path], tmp_path / "labels", SquareTeacher("square"), progress=lambda *one: told.append(one))
+    looks = [one for one in told if one[0] == "walk.mp4"]
+    assert looks == [("walk.mp4", done, 60) for done in range(1, 61)]
+    pictures = [one for one in told if one[0] == "pictures"]
+    assert pictures[-1] == ("pictures", len(pictures), len(pictures))
+
+
 def test_the_same_again_asks_no_teacher_and_other_thresholds_ask_none_either(tmp_path: Path) -> None:
     path, folder = clip(tmp_path / "walk.mp4"), tmp_path / "labels"
     first = run([path], folder, SquareTeacher("square"))
