@@ -50,10 +50,10 @@ def native_bf16() -> bool:
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def save_ir(model: ov.Model, path: Path, *, half: bool) -> None:
-    """Write a model as .xml and .bin; `half`: weights as float16. Raises `ModelError` where it cannot be written."""
+def save_ir(model: ov.Model, path: Path) -> None:
+    """Write a model as .xml and .bin, its weights as they are. Raises `ModelError` where it cannot be written."""
     try:
-        ov.save_model(model, path, compress_to_fp16=half)
+        ov.save_model(model, path, compress_to_fp16=False)
     except RuntimeError as exc:
         told = str(exc).strip().splitlines()[-1]
         raise ModelError(f"{path.name}: cannot be written; is the disk full? ({told})") from exc

@@ -75,7 +75,7 @@ def quantize(
             preset=nncf.QuantizationPreset.MIXED,  # SiLU's outputs are not symmetric
             ignored_scope=nncf.IgnoredScope(names=sorted(floats)),
         )
-    save_ir(quantized, output, half=False)
+    save_ir(quantized, output)
     return output
 
 

@@ -179,15 +179,21 @@ class _Export:
     def _write(self, format_: Format, whole: Path, light: Deployed) -> Made:
         path = self.stem
         if format_ == "onnx":
-            model = onnx.load(whole)
-            model = halved(model) if self.plan.half else model
-            onnx.checker.check_model(model)
-            path.with_name(f"{path.name}.onnx").write_bytes(model.SerializeToString())
+            path.with_name(f"{path.name}.onnx").write_bytes(self._stored(whole))
         elif format_ == "openvino":
-            write_ir(whole, path.with_name(f"{path.name}.xml"), half=self.plan.half)
+            stored = path.with_name(".stored.onnx")
+            stored.write_bytes(self._stored(whole))
+            write_ir(stored, path.with_name(f"{path.name}.xml"))
         else:
             write_program(light, path.with_name(f"{path.name}.pt2"), width=self.plan.width, height=self.plan.height)
         return made(format_, path)
+
+    def _stored(self, whole: Path) -> bytes:
+        """The ONNX file as users get it."""
+        model = onnx.load(whole)
+        model = halved(model) if self.plan.half else model
+        onnx.checker.check_model(model)
+        return bytes(model.SerializeToString())
 
     def _reference(self) -> list[Given]:
         """What torch gives on the frames, norms not folded. Raises `ModelError` where that is not finite."""

@@ -17,7 +17,7 @@ from pipeline.messages import Float32
 from stages.models.exporting.agreement import Given, Tolerance
 from stages.models.exporting.deployed import OUTPUT_NAMES, Deployed
 from stages.models.exporting.running import OpenVinoFile
-from stages.models.openvino_runtime import ov, save_ir
+from stages.models.openvino_runtime import core, save_ir
 
 Format = Literal["onnx", "openvino", "int8", "torch"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -70,9 +70,12 @@ def tolerance(format_: Format, *, half: bool) -> Tolerance:
     return HALF if half and format_ != "torch" else EXACT
 
 
-def write_ir(onnx_file: Path, path: Path, *, half: bool) -> None:
-    """OpenVINO's .xml and .bin of an ONNX file."""
-    save_ir(ov.convert_model(onnx_file), path, half=half)
+def write_ir(onnx_file: Path, path: Path) -> None:
+    """OpenVINO's .xml and .bin of an ONNX file, weights as they are there: its own halving takes biases and scales too.
+
+    Converting it would turn the halves back; reading it alone does not.
+    """
+    save_ir(core().read_model(onnx_file), path)
 
 
 def write_program(deployed: Deployed, path: Path, *, width: int, height: int) -> None:

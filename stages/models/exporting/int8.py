@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pipeline.errors import ModelError
-from stages.models.exporting.agreement import Given, agreement
+from stages.models.exporting.agreement import SEEN_SCORE, Given, agreement
 from stages.models.exporting.formats import INT8, Made, made
 from stages.models.exporting.frames import Frames, Step, as_input, quiet
 from stages.models.exporting.running import OpenVinoFile
@@ -116,9 +116,18 @@ def _quantized(trial: Trial, stem: Path, attempt: Attempt, *, number: int, step:
 
 
 def by_agreement(trial: Trial, file: Made) -> Judged:
-    """Without labels: the share of detections that INT8 and torch do not have in common."""
+    """Without labels: the share of detections that INT8 and torch do not have in common.
+
+    Raises:
+        ModelError: where neither finds anything, so that nothing could be told.
+    """
     run = OpenVinoFile(file.main)
     found = agreement(trial.reference, [run(as_input(picture)) for picture in trial.frames.checked], INT8)
+    if not found.seen:
+        raise ModelError(
+            f"INT8 cannot be judged: the network finds nothing above {SEEN_SCORE} on {trial.frames.told}; give "
+            "--footage with what it is to find, or labelled pictures with --data"
+        )
     figures = {"same_detections": found.share, "detections": float(found.seen), "same_pixels": found.pixels}
     told = f"{found.share:.1%} of {found.seen} detections are the float network's on {trial.frames.told}"
     return Judged(drop=1.0 - found.share, told=told, figures=figures)

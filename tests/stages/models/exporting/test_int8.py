@@ -131,3 +131,12 @@ def test_without_labels_what_the_float_network_finds_is_the_truth(whole: Path, m
     judged = by_agreement(tried, Made("int8", (whole,)))
     assert 0.3 < judged.drop < 1.0
     assert f"of {judged.figures['detections']:.0f} detections are the float network's on noise" in judged.told
+
+
+def test_where_nothing_is_found_nothing_is_judged(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = trial(whole)
+    nothing = [outputs | {"scores": outputs["scores"] * 0} for outputs in tried.reference]
+    answers = iter(nothing)
+    monkeypatch.setattr(int8, "OpenVinoFile", lambda _: lambda _: next(answers))
+    with pytest.raises(ModelError, match=r"INT8 cannot be judged: the network finds nothing above 0\.3 on noise"):
+        by_agreement(replace(tried, reference=nothing), Made("int8", (whole,)))
