@@ -5,6 +5,7 @@ Every step leaves a file in the output folder, written whole or not at all; the 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.errors import DataError, SinkError
-from stages.models.adaptation.comparing import Measured, find, measure, times
+from stages.models.adaptation.comparing import Measured, find, measure, shifts_of, times
 from stages.models.adaptation.ending import Asked, ending, never
 from stages.models.adaptation.found import Found
 from stages.models.adaptation.labelling import Labelled, OpenTeacher, label_footage
@@ -186,7 +187,11 @@ class _Adaptation:
         )
         network = self.tune(plan, self.taxonomy, self.plan.output / "training")
         told = in_words(self.plan, self.given, pictures=len(labelled.train))
-        export_to(self.tried, network, labelled.train, self.taxonomy, told=told, like=self.start)
+        raw = self.plan.output / TRIED / "raw" / f"{NAME}.onnx"
+        export_to(raw, network, labelled.train, self.taxonomy, told=told, like=self.start)
+        shifts = shifts_of(raw, labelled.train, self.taxonomy)
+        export_to(self.tried, network, labelled.train, self.taxonomy, told=told, like=raw, shifts=shifts)
+        shutil.rmtree(raw.parent)
 
     def _told(self, labelled: Labelled, before: Measured, after: Measured) -> dict[str, Any]:
         """The report; its picture is written."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.messages import Detections
 from stages.models.adaptation.found import Found, overlaps, pairs
+from stages.models.adaptation.picking import evenly
 from stages.models.adaptation.teacher import Teacher
 from stages.models.evaluation.box_precision import BoxPrecision
 from stages.models.evaluation.subject import Subject
@@ -23,6 +25,7 @@ from stages.models.labelled.sample import unpack
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.labelled.views import is_ignored
 
+CALIBRATED: Final = 120  # frames
 TIMED: Final = 40  # frames
 COUNTED_SCORE: Final = 0.4  # from which a run paints masks
 WARM_UP: Final = 4
@@ -144,6 +147,24 @@ def counts(
 
 def _found(detections: Detections) -> Found:
     return Found.of(detections.boxes, detections.scores, detections.labels.astype(np.int64))
+
+
+def shifts_of(model: Path, samples: Sequence[KeyedSample], taxonomy: Taxonomy) -> list[float]:
+    """What to add to a network's logits of each thing, so that a run's thresholds suit it at this scene.
+
+    Told by frames that were learnt from: those that are held out must not decide what is measured on them. A class of
+    which too few are found there stays as it is.
+
+    Args:
+        model: the network, an ONNX file.
+        samples: learnt from.
+        taxonomy: of their labels.
+    """
+    from stages.models.adaptation.footage import FootagePictures
+    from stages.models.evaluation.calibrate import calibrate_on
+
+    some = [samples[row] for row in evenly(len(samples), limit=CALIBRATED)]
+    return calibrate_on(model, FootagePictures("frames learnt from", some), taxonomy, ignoring="world")
 
 
 def find(model: str, images: Sequence[NDArray[np.uint8]], taxonomy: Taxonomy) -> list[Found]:

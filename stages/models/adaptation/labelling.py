@@ -211,8 +211,8 @@ def labels_of(looks: Sequence[Looks], knows: NDArray[np.bool_], config: LabelCon
         certain = _count(frames, parts, part)
         if not certain and (part == TRAIN or config.hold_out > 0):
             raise DataError(
-                f"the teacher is sure of nothing in the footage to {said}; give more footage, another teacher, or a "
-                f"lower --threshold (of {', '.join(np.array(taxonomy.things)[known])})"
+                f"the teacher is sure of nothing in the footage to {said}; give more footage, another teacher or "
+                f"--hold-out, or a lower --threshold (of {', '.join(np.array(taxonomy.things)[known])})"
             )
     return Labels(frames, parts, thresholds, known)
 

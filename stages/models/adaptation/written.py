@@ -27,6 +27,7 @@ def export_to(
     *,
     told: str,
     like: Path | None = None,
+    shifts: Sequence[float] = (),
 ) -> None:
     """Write a network as ONNX with its card, checked on frames of the footage.
 
@@ -37,6 +38,7 @@ def export_to(
         taxonomy: its classes.
         told: how it was trained, for the card.
         like: an exported file whose picture's size and scores' offsets it gets; None: the usual ones.
+        shifts: added to these offsets, a thing each; none: nothing is.
 
     Raises:
         ModelError: when it cannot be written, or does not give what torch gives.
@@ -56,7 +58,8 @@ def export_to(
     images = [unpack(samples[row].sample).image for row in rows]
     checked = [preprocess(Surface("rgb24", (image,)))[0].copy() for image in images]
     frames = Frames(checked=checked, calibration=[], told=f"{len(checked)} frames of the footage")
-    offsets = [float(card.get("class_offsets", {}).get(name, 0.0)) for name in taxonomy.things]
+    before = [float(card.get("class_offsets", {}).get(name, 0.0)) for name in taxonomy.things]
+    offsets = [one + shift for one, shift in zip(before, shifts or [0.0] * len(before), strict=True)]
     trained = Trained(network=network, classes=taxonomy.classes, offsets=offsets, training=told)
     export(trained, ExportPlan(folder=path.parent, name=path.stem, width=width, height=height), frames)
 

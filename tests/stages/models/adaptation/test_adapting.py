@@ -49,7 +49,7 @@ class Steps:
         self.done: list[str] = []
         self.figures = {"before": before, "after": after}
         self.fails = False
-        for name in ("measure", "export_to", "times", "find"):
+        for name in ("measure", "export_to", "shifts_of", "times", "find"):
             monkeypatch.setattr(adapting, name, getattr(self, name))
 
     def measure(self, model: str, samples: list[Any], taxonomy: Any, *, said: str, progress: Any) -> Measured:
@@ -65,11 +65,17 @@ class Steps:
             raise KeyboardInterrupt
         return "network"
 
-    def export_to(self, path: Path, network: object, *_: object, told: str, like: Path | None = None) -> None:
-        self.done.append("export" if like else "export start")
+    def export_to(
+        self, path: Path, network: object, *_: object, told: str, like: Path | None = None, shifts: Any = ()
+    ) -> None:
+        self.done.append("export" if shifts else "export raw" if like else "export start")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"onnx")
         path.with_suffix(".json").write_text(json.dumps({"things": ["person"], "stuff": [], "training": told}))
+
+    def shifts_of(self, model: Path, *_: object) -> list[float]:
+        assert model.is_file()
+        return [0.5]
 
     def times(self, *_: object) -> dict[str, float]:
         return {"square": 20.0, NAME: 5.0}
@@ -103,7 +109,7 @@ def test_a_better_network_is_put_where_it_is_to_be_run_from(
 ) -> None:
     steps = Steps(monkeypatch, after=0.7)
     done = run(plan_for(footage, tmp_path / "out"), steps)
-    assert steps.done == ["before", "tune", "export", "after"]
+    assert steps.done == ["before", "tune", "export raw", "export", "after"]
     assert done.model == tmp_path / "out" / "adapted.onnx"
     assert done.model.read_bytes() == b"onnx"
     card = json.loads(done.model.with_suffix(".json").read_text())
@@ -135,10 +141,10 @@ def test_what_was_done_is_not_done_again(footage: Path, tmp_path: Path, monkeypa
         run(plan, steps)
     looks, steps.fails = Square.looks, False
     assert run(plan, steps).model is not None
-    assert steps.done == ["before", "tune", "tune", "export", "after"]
+    assert steps.done == ["before", "tune", "tune", "export raw", "export", "after"]
     assert Square.looks == looks
     again = run(plan, steps)
-    assert len(steps.done) == 5
+    assert len(steps.done) == 6
     assert again.milliseconds == {"square": 20.0, NAME: 5.0}
     assert again.after.mean_ap50 == 0.7
 
@@ -180,10 +186,10 @@ def test_a_checkpoint_is_made_a_file_that_runs_before_it_is_measured(
     steps = Steps(monkeypatch, after=0.7)
     plan = plan_for(footage, tmp_path / "out", start=tmp_path / "mine.safetensors", labels={"classes": ("person",)})
     assert run(plan, steps).model is not None
-    assert steps.done == ["export start", "before", "tune", "export", "after"]
+    assert steps.done == ["export start", "before", "tune", "export raw", "export", "after"]
     assert (tmp_path / "out" / "start" / "mine.onnx").is_file()
     assert run(plan, steps).model is not None
-    assert len(steps.done) == 5
+    assert len(steps.done) == 6
 
 
 def test_a_start_of_another_kind_is_refused(footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.config import EMBEDDED_MODEL
-from stages.models.adaptation.comparing import counts, measure, times
+from stages.detect.build import WEIGHTS
+from stages.models.adaptation.comparing import counts, measure, shifts_of, times
 from stages.models.adaptation.found import Found
 from stages.models.adaptation.pictured import COLUMN, SPACE, labels_of, side_by_side, telling
 from stages.models.adaptation.teacher import open_teacher
@@ -83,3 +84,18 @@ def test_columns_stand_side_by_side() -> None:
     half = picture[60:-60]
     assert (half[:, :COLUMN] != half[:, COLUMN + SPACE :]).any()
     assert len(np.unique(half[:, :COLUMN].reshape(-1, 3), axis=0)) < len(np.unique(half.reshape(-1, 3), axis=0))
+
+
+def test_scores_are_brought_to_a_runs_threshold_by_frames_that_were_learnt_from() -> None:
+    samples = []
+    for seed in range(11, 23):
+        world = World(seed, split="train", width=640, height=360)
+        samples.append(KeyedSample(f"{seed}@0.0", pack(sample_of(world.render()))))
+    taxonomy = world_taxonomy()
+    shifts = shifts_of(WEIGHTS / f"{EMBEDDED_MODEL}.onnx", samples, taxonomy)
+    assert len(shifts) == len(taxonomy.things)
+    objects = np.concatenate([one.sample.labels for one in samples])
+    rare = [shift for label, shift in enumerate(shifts) if (objects == label).sum() < 20]
+    assert rare == [0.0] * len(rare)  # of too few nothing is told
+    assert all(abs(shift) <= 2 for shift in shifts)
+    assert any(shifts)
