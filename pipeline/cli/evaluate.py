@@ -198,7 +198,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 COMMAND: Final = Command(
-    help="measure models on labelled pictures and synthetic streets",
+    help="Measure models on labelled pictures and synthetic streets.",
     usage="[--model MODEL ...] (--coco ... | --worlds N | ...) [-o DIR] [options]",
     description="Measures boxes, masks and speed of the embedded model or others, on pictures whose truth is known.",
     examples=(

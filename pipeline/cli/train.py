@@ -77,7 +77,7 @@ def _changes(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 COMMAND: Final = Command(
-    help="train a network from a recipe",
+    help="Train a network from a recipe: labelled pictures, the synthetic street, footage.",
     usage="RECIPE --output DIR",
     description="Train everyframe-nano, or parts of it, on labelled pictures, rendered streets and footage.",
     examples=(
