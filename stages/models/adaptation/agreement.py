@@ -17,6 +17,7 @@ from stages.models.adaptation.found import Found, overlaps, pairs
 
 Merge = Literal["fusion", "agreement"]
 SAME_OBJECT = 0.5  # IoU from which two looks show one object
+SAME_PLACE = 0.7  # IoU from which boxes of two classes do
 
 
 def agreed_by_mirror(plain: Found, other: Found, *, iou: float = SAME_OBJECT) -> Found:
@@ -74,6 +75,19 @@ def merged(
         labels.append(label)
         agreed.append(sure == knowing if merge == "agreement" else sure > 0)
     return Found.of(np.stack(boxes).astype(np.float32), scores, labels, agreed)
+
+
+def without_rivals(found: Found, *, iou: float = SAME_PLACE) -> Found:
+    """The same boxes; of those of several classes at one place only the best stays agreed: an object has one class.
+
+    Args:
+        found: from `merged`.
+        iou: overlap from which two boxes of different classes show one object.
+    """
+    rivals = (overlaps(found.boxes, found.boxes) >= iou) & (found.labels[:, None] != found.labels[None])
+    order = np.argsort(np.argsort(-found.scores, kind="stable"))  # 0 is the best
+    beaten = (rivals & (order[:, None] > order[None])).any(1)
+    return Found(found.boxes, found.scores, found.labels, found.agreed & ~beaten)
 
 
 def _groups(looks: Sequence[Found], *, iou: float) -> list[list[tuple[int, int]]]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, DataError
-from stages.models.adaptation.agreement import Merge, merged
+from stages.models.adaptation.agreement import Merge, merged, without_rivals
 from stages.models.adaptation.following import FrameLabels, followed
 from stages.models.adaptation.found import Found
 from stages.models.adaptation.looks import Looks, look_over
@@ -220,7 +220,7 @@ def labels_of(looks: Sequence[Looks], knows: NDArray[np.bool_], config: LabelCon
 def _joined(
     of_frame: Sequence[Found], knows: NDArray[np.bool_], known: NDArray[np.bool_], config: LabelConfig
 ) -> Found:
-    found = merged(of_frame, knows, merge=config.merge)
+    found = without_rivals(merged(of_frame, knows, merge=config.merge))
     return found[known[found.labels]]
 
 

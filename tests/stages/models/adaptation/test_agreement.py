@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.models.adaptation.agreement import agreed_by_mirror, merged
+from stages.models.adaptation.agreement import agreed_by_mirror, merged, without_rivals
 from stages.models.adaptation.found import Found, mirrored, overlaps, pairs
 
 PERSON, CAR = 0, 1
@@ -85,3 +85,12 @@ def test_by_agreement_every_teacher_that_knows_the_class_must_be_sure() -> None:
 def test_boxes_of_one_teacher_are_never_joined() -> None:
     twins = Found.of([[0, 0, 10, 10], [1, 0, 11, 10]], [0.9, 0.8], [PERSON, PERSON])
     assert len(merged([twins, one([0, 0, 10, 10], 0.5)], np.ones((2, 2), np.bool_))) == 2
+
+
+def test_of_two_classes_at_one_place_the_weaker_is_doubtful() -> None:
+    boxes = [[0, 0, 40, 20], [0, 0, 40, 21], [60, 0, 100, 20], [5, 0, 15, 20]]
+    found = Found.of(boxes, [0.6, 0.8, 0.5, 0.7], [CAR, 2, CAR, PERSON], [True] * 4)
+    told = without_rivals(found)
+    assert told.agreed.tolist() == [False, True, True, True]  # a person in front of a car is no rival
+    assert told.scores.tolist() == found.scores.tolist()
+    assert len(without_rivals(Found.empty())) == 0
