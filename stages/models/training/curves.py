@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from pipeline.messages.panels import Curves
+from stages.models.training.checkpoint import write_whole
 from stages.models.training.history import read_lines
 from stages.publish.chart import draw_chart
 
@@ -19,7 +20,7 @@ _TICKS = 6
 
 
 def draw_curves(folder: Path) -> bool:
-    """`curves.png` of a folder's `log.jsonl`; False where there is nothing to draw yet."""
+    """`curves.png` of a folder's `log.jsonl`; False where there is nothing to draw yet. Raises `OSError`."""
     path = folder / LOG
     lines: list[dict[str, Any]] = read_lines(path) if path.is_file() else []
     learnt = [line for line in lines if isinstance(line.get("loss"), dict)]
@@ -42,7 +43,7 @@ def draw_curves(folder: Path) -> bool:
     picture = draw_chart(panels, f"{folder.name}: loss over {last} steps")
     done, data = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
     if done:
-        (folder / PICTURE).write_bytes(data.tobytes())
+        write_whole(folder / PICTURE, data.tobytes())
     return bool(done)
 
 

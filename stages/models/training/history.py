@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from stages.models.training.checkpoint import write_whole
 from stages.models.training.recipe import Recipe
 
@@ -36,6 +38,15 @@ class Step:
 
 
 Listener = Callable[[Step], None]
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """What is read of a line; it may say more."""
+
+    step: int
+    rate: float = 0.0
+    loss: dict[str, float] = {}
+    held_out: dict[str, float] = {}
 
 
 class History:
@@ -94,12 +105,13 @@ class History:
 def read_lines(path: Path) -> list[dict[str, object]]:
     """The lines of a training's log; a line that is none of ours is left out."""
     lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
+    for text in path.read_bytes().splitlines():
         try:
+            msgspec.json.decode(text, type=_Line)
             line = json.loads(text)
-        except ValueError:
+        except ValueError:  # those of msgspec and of bytes that are no text among them
             continue
-        if isinstance(line, dict) and isinstance(line.get("step"), int):
+        if "held_out" in line or {"loss", "rate"} <= line.keys():
             lines.append(line)
     return lines
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from pipeline.errors import ConfigError
 from stages.models.devices import choose_device
 from stages.models.training.recipe import Recipe
 
@@ -33,7 +34,12 @@ def copies_for(recipe: Recipe) -> int:
     """Processes that train together.
 
     On a CPU one a core: a layer of a small network is over before several threads have met.
+
+    Raises:
+        ConfigError: for more copies than pictures, or a device that is not there.
     """
+    if recipe.copies > recipe.batch:
+        raise ConfigError(f"copies: {recipe.copies}, for a batch of {recipe.batch}; every copy needs a picture a step")
     if recipe.copies:
         return recipe.copies
     cores = len(os.sched_getaffinity(0))

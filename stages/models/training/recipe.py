@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -47,6 +48,10 @@ class NetworkSettings(Settings, frozen=True):
     bins: Annotated[
         int, Meta(ge=0, le=64, description="Boxes as distributions over so many strides. 0: centre and size.")
     ] = 0
+
+    def __post_init__(self) -> None:
+        if self.bins == 1:
+            raise ValueError("bins is 1; it is 0, or 2 and more")
 
 
 class AugmentSettings(Settings, frozen=True):
@@ -218,6 +223,11 @@ class Recipe(Settings, frozen=True):
         )
         return msgspec.structs.replace(self, augment=still, sizes=[1.0])
 
+    def fingerprint(self) -> str:
+        """Sixteen letters that change with all that decides what is learnt: not with where and how fast it is."""
+        defaults = {name: _DEFAULTS[name] for name in _MACHINE}
+        return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(self, **defaults))).hexdigest()[:16]
+
     def network_config(self, taxonomy: Taxonomy) -> NanoConfig:
         """The shape of the network for these classes."""
         return NanoConfig(
@@ -229,6 +239,13 @@ class Recipe(Settings, frozen=True):
             coefficients=self.network.coefficients,
             bins=self.network.bins,
         )
+
+
+# Settings that may change while a training is under way.
+_MACHINE = (
+    "copies", "threads", "readers", "device", "checkpoint_every", "validate_every", "validation_pictures",
+)  # fmt: skip
+_DEFAULTS = {one.name: one.default for one in msgspec.structs.fields(Recipe)}
 
 
 def read_recipe(path: Path, changes: dict[str, Any] | None = None) -> Recipe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from pipeline.errors import DataError
@@ -16,7 +17,7 @@ from stages.models.labelled.specs import open_pictures
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.training.curves import draw_curves
 from stages.models.training.history import Listener
-from stages.models.training.machine import copies_for
+from stages.models.training.machine import copies_for, machine_for
 from stages.models.training.recipe import Recipe
 from stages.models.training.replicas import Interrupted, Replica, run_replicas
 from stages.models.training.start import teacher_of
@@ -96,21 +97,36 @@ def run_recipe(
 
     Raises:
         ConfigError: for a recipe that cannot be.
-        DataError: for pictures and labels that nothing can be learnt from, or a folder that cannot be made.
+        DataError: for pictures and labels that nothing can be learnt from, or a folder that cannot be written.
         ModelError: for a start that does not fit, or a loss that is no number any more.
     """
-    teacher_of(recipe, recipe.taxonomy())  # what is wrong with it is told before anything is rendered
-    sets = open_sets(recipe, part="train", progress=progress)
-    for text in remarks(sets, recipe.taxonomy()):
+    copies = copies_for(recipe)
+    _check(recipe, output, copies)
+    # Not kept: a copy opens them for itself, and a rendered street is large.
+    for text in remarks(open_sets(recipe, part="train", progress=progress), recipe.taxonomy()):
         remark(text)
+    body = partial(run_copy, recipe=recipe, output=output)
+    # Teachers that label footage have run here: readers that ask a teacher are not forked from this process.
+    apart = recipe.teacher is not None and recipe.readers > 0
+    over = run_replicas(copies, body, tell, interrupted, apart=apart)
+    try:
+        draw_curves(output)
+    except OSError as exc:
+        raise DataError(f"{output}: the curves cannot be written: {exc.strerror or exc}") from exc
+    return over
+
+
+def _check(recipe: Recipe, output: Path, copies: int) -> None:
+    """Tell what is wrong with a recipe or a folder before anything is rendered."""
+    recipe.loss.config()
+    teacher_of(recipe, recipe.taxonomy())
+    machine_for(recipe, copies=copies)
     try:
         output.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=output):
+            pass
     except OSError as exc:
-        raise DataError(f"{output}: cannot be made: {exc.strerror or exc}") from exc
-    copies = copies_for(recipe)
-    over = run_replicas(copies, partial(run_copy, recipe=recipe, output=output), tell, interrupted)
-    draw_curves(output)
-    return over
+        raise DataError(f"{output}: cannot be written: {exc.strerror or exc}") from exc
 
 
 def run_copy(
@@ -118,5 +134,5 @@ def run_copy(
 ) -> bool:
     """One of the copies; the body of `run_replicas`."""
     sets = open_sets(recipe, part="train")
-    held_out = open_sets(recipe, part="held-out")
+    held_out = open_sets(recipe, part="held-out") if replica.rank == 0 and recipe.validate_every else []
     return train(recipe, sets, output, held_out=held_out, replica=replica, tell=tell, interrupted=interrupted)

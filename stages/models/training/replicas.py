@@ -10,27 +10,24 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor, distributed, nn
 
-from pipeline.errors import EveryframeError, ModelError
+from pipeline.errors import EveryframeError
 from stages.models.training.history import Listener
+from stages.models.training.readers import TrainingFailed
 
 _OVER, _FAILED, _INTERRUPTED = 0, 1, 3
 _LOOK_SECONDS = 0.5
-
-
-class TrainingFailed(ModelError):  # noqa: N818 - reads as what happened
-    """The training cannot go on: its loss is no number any more, or its files cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +42,23 @@ class Replica:
         if self.count == 1:
             return progress
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
-        flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), torch.tensor([progress])])
+        told = torch.tensor([progress], device=gradients[0].device)
+        flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), told])
         distributed.all_reduce(flat)
         flat /= self.count
         sizes = [gradient.numel() for gradient in gradients]
         for gradient, mean in zip(gradients, torch.split(flat[:-1], sizes), strict=True):
             _fill(gradient, mean)
         return float(flat[-1])
+
+    def share(self, network: nn.Module) -> None:
+        """Give every copy the first one's weights and buffers."""
+        if self.count == 1:
+            return
+        for value in network.state_dict().values():
+            flat = value.detach().flatten().clone()
+            distributed.broadcast(flat, 0)
+            _fill(value, flat)
 
 
 def _fill(gradient: Tensor, flat: Tensor) -> None:
@@ -63,23 +70,30 @@ Body = Callable[[Replica, Listener | None, Interrupted], bool]
 
 
 def run_replicas(
-    count: int, body: Body, tell: Listener | None = None, interrupted: Interrupted = lambda: False
+    count: int,
+    body: Body,
+    tell: Listener | None = None,
+    interrupted: Interrupted = lambda: False,
+    *,
+    apart: bool = False,
 ) -> bool:
     """Run `body` in `count` processes that can reach each other; a function of a module, or a partial of one.
 
     Args:
-        count: how many; one runs in this process.
+        count: how many; one runs in this process, unless it is to be `apart`.
         body: is given its replica, what to tell of steps, and what to ask whether it shall end.
         tell: told of the first copy's steps.
         interrupted: asked now and then whether the copies, which then end together after a step, shall do so.
+        apart: one copy, too, has a process of its own, which nothing has run in before.
 
     Returns:
         What the copies gave: they agree.
 
     Raises:
-        TrainingFailed: when a copy fails, as it tells; the others are ended.
+        EveryframeError: when a copy raises it; the others are ended.
+        TrainingFailed: when a copy dies, likewise.
     """
-    if count == 1:
+    if count == 1 and not apart:
         return body(Replica(), tell, interrupted)
     context = get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
@@ -96,10 +110,16 @@ def run_replicas(
             writer.close()
         try:
             return _await(copies, [reader for reader, _ in pipes], tell, interrupted, asked)
+        except _EndedEarly:
+            return False
         finally:
             for copy in copies:
                 copy.kill()
                 copy.join()
+
+
+class _EndedEarly(Exception):  # noqa: N818 - no error
+    """A copy was ended by the signal that asked for the end."""
 
 
 def _await(
@@ -109,35 +129,46 @@ def _await(
     interrupted: Interrupted,
     asked: Event,
 ) -> bool:
-    """Until all are over, or one has failed."""
-    open_pipes, ending = list(pipes), False
-    while open_pipes:
+    """Until all are over, or one has failed.
+
+    A copy's process is watched, not only its pipe: while the others wait for a dead one, nobody says anything.
+    """
+    running, ending = list(copies), False
+    open_pipes = dict(zip(copies, pipes, strict=True))
+    while running:
         if interrupted() and not ending:
             ending = True
             asked.set()
-        for pipe in wait(open_pipes, timeout=_LOOK_SECONDS):
-            if not _take(cast(Connection, pipe), tell):
-                open_pipes.remove(cast(Connection, pipe))
-    for copy in copies:
-        copy.join()
-    codes = [copy.exitcode for copy in copies]
-    if ending and any(codes):  # a signal to all may have ended a copy before it was deaf to it
-        return False
-    if any(code not in (_OVER, _INTERRUPTED) for code in codes):
-        raise TrainingFailed(f"a copy of the training ended by itself, with code {codes}; the same command goes on")
-    return all(code == _OVER for code in codes)
+        wait([*(copy.sentinel for copy in running), *open_pipes.values()], timeout=_LOOK_SECONDS)
+        for copy in list(running):
+            over = not copy.is_alive()  # asked first: what it said before it ended is taken all the same
+            if copy in open_pipes and not _take(open_pipes[copy], tell):
+                del open_pipes[copy]
+            if over:
+                running.remove(copy)
+                _check_end(copy, ending=ending)
+    return all(copy.exitcode == _OVER for copy in copies)
+
+
+def _check_end(copy: BaseProcess, *, ending: bool) -> None:
+    if copy.exitcode in (_OVER, _INTERRUPTED):
+        return
+    if ending:  # a signal to all may have ended a copy before it was deaf to it
+        raise _EndedEarly
+    raise TrainingFailed(f"a copy of the training died, with code {copy.exitcode}; the same command goes on")
 
 
 def _take(pipe: Connection, tell: Listener | None) -> bool:
-    """What a copy says; False where it says no more."""
+    """All that a copy has said by now; False where it will say no more."""
     try:
-        said = pipe.recv()
-    except EOFError:
+        while pipe.poll():
+            said = pipe.recv()
+            if isinstance(said, EveryframeError):
+                raise said
+            if tell is not None:
+                tell(said)
+    except (EOFError, ConnectionError):
         return False
-    if isinstance(said, str):
-        raise TrainingFailed(said)
-    if tell is not None:
-        tell(said)
     return True
 
 
@@ -145,11 +176,20 @@ def _join(replica: Replica, meeting: str, pipe: Connection, asked: Event, body: 
     """The life of a copy; its exit code says how it ended."""
     for number in (signal.SIGINT, signal.SIGTERM):  # what reaches all processes is the first one's to hear and to tell
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     distributed.init_process_group("gloo", init_method=meeting, rank=replica.rank, world_size=replica.count)
     try:
         over = body(replica, pipe.send, asked.is_set)
     except EveryframeError as exc:
-        pipe.send(str(exc))
+        pipe.send(exc)
         os._exit(_FAILED)  # no farewell from those who wait for this copy's gradients
     distributed.destroy_process_group()
     sys.exit(_OVER if over else _INTERRUPTED)
+
+
+def _end_with_parent() -> None:
+    """A copy that outlived its parent would write into the folder of the same command, given again."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(_FAILED)

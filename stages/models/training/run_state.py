@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -20,6 +20,13 @@ from stages.models.training.checkpoint import load_weights, write_whole
 
 _HEADER = "everyframe-training"
 _FORMAT = 1
+
+
+class _Header(msgspec.Struct, frozen=True):
+    format: int
+    step: int
+    averaged: int
+    recipe: str
 
 
 @dataclass(slots=True)
@@ -48,12 +55,12 @@ class RunState:
             ModelError: when the file cannot be read, or is of another recipe.
         """
         header, tensors = _read(path)
-        if header["recipe"] != recipe:
+        if header.recipe != recipe:
             raise ModelError(f"{path}: is of another recipe; give another --output, or the recipe it was begun with")
         load_weights(self.network, _part(tensors, "network."), path)
         load_weights(self.average.network, _part(tensors, "average."), path)
         _restore(self.optimiser, _part(tensors, "optimiser."), path)
-        self.step, self.average.steps = int(header["step"]), int(header["averaged"])
+        self.step, self.average.steps = header.step, header.averaged
 
 
 def _flat(optimiser: Optimizer) -> dict[str, Tensor]:
@@ -63,28 +70,34 @@ def _flat(optimiser: Optimizer) -> dict[str, Tensor]:
 
 
 def _restore(optimiser: Optimizer, tensors: dict[str, Tensor], path: Path) -> None:
-    whole = optimiser.state_dict()
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         number, _, of = name.partition(".")
-        state.setdefault(int(number), {})[of] = value
-    count = sum(len(group["params"]) for group in whole["param_groups"])
-    if state and max(state) >= count:
-        raise ModelError(f"{path}: tells of {max(state) + 1} weights in training; this recipe trains {count}")
-    optimiser.load_state_dict({**whole, "state": state})
+        if not number.isdecimal() or int(number) >= len(weights):
+            raise ModelError(f"{path}: tells of weight {number} in training; this recipe trains {len(weights)}")
+        state.setdefault(int(number), {})[of] = _laid_out_as(weights[int(number)], value)
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+
+
+def _laid_out_as(weight: Tensor, value: Tensor) -> Tensor:
+    """A value of a weight in the memory layout of the weight, so that a step goes over both as it did before."""
+    if value.shape != weight.shape:
+        return value
+    return torch.empty_like(weight, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _read(path: Path) -> tuple[_Header, dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(_HEADER, "null"))
+            header = msgspec.json.decode((file.metadata() or {}).get(_HEADER, "null"), type=_Header)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError, ValueError) as exc:
         raise ModelError(f"{path}: cannot be read as the state of a training: {exc}") from exc
-    if not isinstance(header, dict) or header.get("format") != _FORMAT:
-        raise ModelError(f"{path}: is no state of a training that this version can go on with")
+    if header.format != _FORMAT:
+        raise ModelError(f"{path}: is the state of a training of format {header.format}; this version reads {_FORMAT}")
     return header, tensors

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.errors import ConfigError, ModelError
 from stages.models.labelled.taxonomy import Taxonomy
@@ -12,11 +13,10 @@ from stages.models.nano.backbone import ShuffleBackbone
 from stages.models.nano.network import Nano
 from stages.models.training.checkpoint import read_checkpoint
 from stages.models.training.recipe import Recipe
-from stages.models.training.stream import Batches
 from stages.models.training.teacher import DenseTeacher
 
 # Of pictures that the norms of an exported network are measured on.
-_UNFOLDING_BATCHES = 40
+UNFOLDING_BATCHES = 40
 TRAINED: dict[str, tuple[str, ...]] = {
     "all": ("",),
     "heads": ("heads", "mask_features", "prototypes", "semantic"),
@@ -25,8 +25,13 @@ TRAINED: dict[str, tuple[str, ...]] = {
 }
 
 
-def start_network(recipe: Recipe, taxonomy: Taxonomy, batches: Batches) -> Nano:
+def start_network(recipe: Recipe, taxonomy: Taxonomy, pictures: Iterable[Tensor]) -> Nano:
     """The network that a training begins with.
+
+    Args:
+        recipe: how.
+        taxonomy: the classes.
+        pictures: batches [N, 3, H, W] as they will be learnt from, for the norms of an exported network; else left.
 
     Raises:
         ModelError: when what it is to start from cannot be read, or is of other classes or another shape.
@@ -38,8 +43,7 @@ def start_network(recipe: Recipe, taxonomy: Taxonomy, batches: Batches) -> Nano:
     elif recipe.start.endswith(".onnx"):
         from stages.models.exporting.unfold import unfolded
 
-        steps = range(min(_UNFOLDING_BATCHES, recipe.steps))
-        network = unfolded(Path(recipe.start), (batches[step].images for step in steps), config=config)
+        network = unfolded(Path(recipe.start), pictures, config=config)
     else:
         found = read_checkpoint(Path(recipe.start))
         if found.taxonomy.classes != taxonomy.classes or found.network.config != config:

@@ -20,6 +20,9 @@ from stages.models.training.recipe import Recipe
 from stages.models.training.targets import TrainingBatch, collate
 from stages.models.training.teacher import DenseTeacher
 
+# A stream of chance of its own: no copy has so high a number.
+_SIZES = 1 << 16
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearningSet:
@@ -59,7 +62,8 @@ class Batches(Dataset[TrainingBatch]):
         copies: int = 1,
     ) -> None:
         self.sets, self.recipe, self.things, self.teacher = list(sets), recipe, things, teacher
-        self.rank, self.count = rank, max(recipe.batch // copies, 1)
+        self.rank = rank
+        self.count = recipe.batch // copies + (rank < recipe.batch % copies)  # the first copies take what is left over
         chances = np.array([one.weight * len(one.pictures) for one in sets], np.float64)
         self.chances = chances / chances.sum()
         self.config = recipe.augment.config()
@@ -69,7 +73,7 @@ class Batches(Dataset[TrainingBatch]):
 
     def __getitem__(self, step: int) -> TrainingBatch:
         rng = np.random.default_rng([self.recipe.seed, step, self.rank])
-        size = np.random.default_rng([self.recipe.seed, step]).choice(self.recipe.sizes)  # of all copies alike
+        size = np.random.default_rng([self.recipe.seed, step, _SIZES]).choice(self.recipe.sizes)  # of all copies alike
         width, height = (_rounded(side * size) for side in (self.recipe.width, self.recipe.height))
         plain = step >= self.recipe.steps * (1 - self.recipe.augment.plain_end)
         samples, taught = zip(*(self._sample(rng, width, height, plain=plain) for _ in range(self.count)), strict=True)
@@ -90,7 +94,8 @@ class Batches(Dataset[TrainingBatch]):
         else:
             sample = view(sample, rng, width=width, height=height, config=self.config)
             if rng.random() < chances.copy_paste:
-                donor, _ = self._draw(rng)
+                donor, asked = self._draw(rng)
+                taught = taught and asked
                 sample = copy_paste(sample, view(donor, rng, width=width, height=height, config=self.config), rng)
         if not plain and rng.random() < chances.mixup:
             other, asked = self._draw(rng)

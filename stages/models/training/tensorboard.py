@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from stages.models.training.history import Listener, Step
 
 
@@ -16,6 +16,7 @@ def tensorboard_of(folder: Path | None) -> Iterator[Listener]:
 
     Raises:
         ConfigError: where TensorBoard is not installed.
+        DataError: where the folder cannot be written.
     """
     if folder is None:
         yield lambda step: None
@@ -24,7 +25,10 @@ def tensorboard_of(folder: Path | None) -> Iterator[Listener]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as exc:
         raise ConfigError("--tensorboard: it is not installed; pip install 'everyframe[train]'") from exc
-    writer = SummaryWriter(str(folder))
+    try:
+        writer = SummaryWriter(str(folder))
+    except OSError as exc:
+        raise DataError(f"{folder}: cannot be written: {exc.strerror or exc}") from exc
 
     def write(step: Step) -> None:
         for kind, terms in (("loss", step.terms), ("held out", step.validation)):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import msgspec
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
 
 from pipeline.errors import ConfigError
 from stages.models.nano.network import Nano, NanoOutput
@@ -22,13 +18,15 @@ from stages.models.training.history import History, Listener
 from stages.models.training.losses import Target, total_loss
 from stages.models.training.machine import machine_for
 from stages.models.training.optimiser import clip_gradients, make_optimiser, set_rate
+from stages.models.training.readers import TrainingFailed, loaded, told_of_readers
 from stages.models.training.recipe import Recipe
-from stages.models.training.replicas import Replica, TrainingFailed
+from stages.models.training.replicas import Replica
 from stages.models.training.run_state import RunState
 from stages.models.training.schedule import SCHEDULES, rate_share
-from stages.models.training.start import freeze, start_network, teacher_of
+from stages.models.training.start import UNFOLDING_BATCHES, freeze, start_network, teacher_of
 from stages.models.training.stream import Batches, LearningSet
 from stages.models.training.targets import TrainingBatch
+from stages.models.training.teacher import DenseTeacher
 
 WEIGHTS, STATE, LOG = "nano.safetensors", "state.safetensors", "log.jsonl"
 # A semantic error on a thin thing costs twice (the thing and the stuff behind it) and is few pixels: it counts double.
@@ -62,10 +60,11 @@ def train(
         Whether all steps are over; False where it was interrupted, in which case everything is kept.
 
     Raises:
-        TrainingFailed: when the loss is no number any more, or a file cannot be written.
+        TrainingFailed: when the loss is no number any more, a reader dies, or a file cannot be written.
         ModelError: for a start or a state that does not fit.
     """
-    return _Training(recipe, sets, output, held_out, replica or Replica(), tell, interrupted).run()
+    with told_of_readers():
+        return _Training(recipe, sets, output, held_out, replica or Replica(), tell, interrupted).run()
 
 
 class _Training:
@@ -86,10 +85,12 @@ class _Training:
         self.machine = machine_for(recipe, copies=replica.count)
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(self.machine.threads)
-        self.batches = self._batches_of(sets, recipe)
+        self.batches = self._batches_of(sets, recipe, teacher_of(recipe, self.taxonomy))
+        # Gradients of the copies are averaged: a copy with more pictures counts as many times more.
+        self.part = self.batches.count * replica.count / recipe.batch
         self.validation = self._validation(held_out)
         self.state = self._begun()
-        self.fingerprint = hashlib.sha256(msgspec.json.encode(recipe)).hexdigest()[:16]
+        self.fingerprint = recipe.fingerprint()
         self.history = History(output / LOG, tell if replica.rank == 0 else None, recipe)
         self.loss = recipe.loss.config()
 
@@ -97,7 +98,10 @@ class _Training:
         path = self.output / STATE
         if path.is_file():
             self.state.load(path, recipe=self.fingerprint)
+        self.replica.share(self.state.network)
         self.history.begin(self.state.step)
+        if self.state.step >= self.recipe.steps and not (self.output / WEIGHTS).is_file():
+            self._keep()
         for batch in self._remaining():
             stop = self._step(batch, interrupted=self.interrupted())
             self._look(stop=stop)
@@ -107,7 +111,7 @@ class _Training:
 
     def _remaining(self) -> Iterator[TrainingBatch]:
         steps = range(self.state.step, self.recipe.steps)
-        yield from _loaded(self.batches, steps, readers=self.recipe.readers)
+        yield from loaded(self.batches, steps, readers=self.recipe.readers)
 
     def _step(self, batch: TrainingBatch, *, interrupted: bool) -> bool:
         """One step; whether any copy was interrupted."""
@@ -117,7 +121,7 @@ class _Training:
         set_rate(self.state.optimiser, rate)
         terms = self._terms(self.state.network, batch)
         self.state.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(torch.stack(list(terms.values())).sum())
+        torch.autograd.backward(torch.stack(list(terms.values())).sum() * self.part)
         stop = self.replica.agree(self.state.network, float(interrupted)) > 0
         length = clip_gradients(self.state.network.parameters(), self.recipe.optimiser.clip)
         values = {name: float(term.detach()) for name, term in terms.items()}
@@ -172,11 +176,14 @@ class _Training:
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
-        """The mean loss terms of the averaged network on held-out pictures."""
+        """The mean loss terms of the averaged network on held-out pictures, each time the same."""
+        assert self.validation is not None
+        steps = range(math.ceil(self.recipe.validation_pictures / self.validation.count))
         sums: dict[str, float] = {}
-        for batch in self.validation:
+        # By a reader where there are some, so that this process never asks the teacher: see `loaded`.
+        for batch in loaded(self.validation, steps, readers=min(self.recipe.readers, 1)):
             for name, term in self._terms(self.state.average.network, batch).items():
-                sums[name] = sums.get(name, 0.0) + float(term) / len(self.validation)
+                sums[name] = sums.get(name, 0.0) + float(term) / len(steps)
         return sums
 
     def _keep(self) -> None:
@@ -185,30 +192,36 @@ class _Training:
         try:
             text = f"{self.state.step} steps of {self.recipe.batch} pictures, recipe {self.fingerprint}"
             write_checkpoint(self.output / WEIGHTS, self.state.average.network, self.taxonomy, training=text)
-            self.state.save(self.output / STATE, recipe=self.fingerprint)
             self.history.keep()
+            self.state.save(self.output / STATE, recipe=self.fingerprint)  # last: what it tells of is there
         except OSError as exc:
             raise TrainingFailed(
                 f"step {self.state.step}: {self.output}: cannot be written: {exc.strerror or exc}; the "
                 "checkpoint before it is still there, and the same command goes on from it"
             ) from exc
 
-    def _batches_of(self, sets: Sequence[LearningSet], recipe: Recipe) -> Batches:
-        teacher = teacher_of(recipe, self.taxonomy)
+    def _batches_of(self, sets: Sequence[LearningSet], recipe: Recipe, teacher: DenseTeacher | None) -> Batches:
         things, rank = len(self.taxonomy.things), self.replica.rank
         return Batches(sets, recipe, things=things, teacher=teacher, rank=rank, copies=self.replica.count)
 
-    def _validation(self, held_out: Sequence[LearningSet]) -> list[TrainingBatch]:
-        """Whole held-out pictures as they are, in batches, made once."""
-        usable = [one for one in held_out if len(one.pictures)]
+    def _validation(self, held_out: Sequence[LearningSet]) -> Batches | None:
+        """Whole held-out pictures as they are."""
+        usable = [one for one in held_out if one.weight * len(one.pictures)]
         if not usable or self.replica.rank > 0 or not self.recipe.validate_every:
-            return []
-        recipe = self.recipe.as_it_is()
-        batches = self._batches_of(usable, recipe)
-        return [batches[step] for step in range(math.ceil(recipe.validation_pictures / batches.count))]
+            return None
+        return self._batches_of(usable, self.recipe.as_it_is(), self.batches.teacher)
+
+    def _network(self) -> Nano:
+        """What is begun with; where a state is about to be gone on from, which holds all weights, only its shape."""
+        if (self.output / STATE).is_file():
+            return Nano(self.recipe.network_config(self.taxonomy))
+        untaught = self._batches_of(self.batches.sets, self.recipe, None)
+        steps = range(min(UNFOLDING_BATCHES, self.recipe.steps))
+        pictures = (batch.images for batch in loaded(untaught, steps, readers=min(self.recipe.readers, 1)))
+        return start_network(self.recipe, self.taxonomy, pictures)
 
     def _begun(self) -> RunState:
-        network = start_network(self.recipe, self.taxonomy, self.batches)
+        network = self._network()
         network = network.to(self.machine.device).to(memory_format=torch.channels_last)
         freeze(network, self.recipe.parts)
         options = self.recipe.optimiser
@@ -220,14 +233,3 @@ class _Training:
             backbone_rate=options.backbone_rate,
         )
         return RunState(network, Average(network, options.average), optimiser)
-
-
-def _loaded(batches: Batches, steps: range, *, readers: int) -> Iterator[TrainingBatch]:
-    """The batches of these steps in order, prepared by other processes while this one computes."""
-    options = {"num_workers": readers, "prefetch_factor": 4, "worker_init_fn": _deaf} if readers else {"num_workers": 0}
-    yield from DataLoader(Subset(batches, steps), batch_size=None, **options)
-
-
-def _deaf(worker: int) -> None:
-    """A reader ends with its training; Ctrl-C, which reaches both, is the training's to hear."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

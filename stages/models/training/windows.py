@@ -97,14 +97,6 @@ def whole_window(sample: Sample, *, aspect: float | None = None) -> Window:
     return left, top, left + w, top + h
 
 
-def random_size(
-    rng: np.random.Generator, *, width: int, height: int, smallest: float = 0.75, largest: float = 1.25, step: int = 32
-) -> tuple[int, int]:
-    """Width and height of a batch's pictures: both scaled by one share of chance, then to multiples of `step`."""
-    share = rng.uniform(smallest, largest)
-    return max(round(width * share / step), 1) * step, max(round(height * share / step), 1) * step
-
-
 def _inscribed(wide: int, high: int, aspect: float | None) -> tuple[float, float]:
     """Sides of the largest window of the aspect inside of the picture."""
     if aspect is None:

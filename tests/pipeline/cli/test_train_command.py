@@ -63,6 +63,9 @@ def test_a_recipe_gives_a_checkpoint_a_log_and_curves(tmp_path: Path) -> None:
         ({"loss": {"masks": {"huber": 1}}}, "loss.masks: 'huber'; there are bce"),
         ({"backbone_weights": "missing.pth"}, "missing.pth: no such file"),
         ({"network": {"backbone": "csp"}, "backbone_weights": "x.pth"}, "network.backbone is csp"),
+        ({"network": {"bins": 1}}, "bins is 1; it is 0, or 2 and more - at `$.network`"),
+        ({"copies": 3}, "copies: 3, for a batch of 2"),
+        ({"copies": 2, "device": "cuda:77"}, "device: 'cuda:77'"),
         ({"teacher": {"model": "missing.onnx"}}, "teacher: missing.onnx: no such file"),
         ({"data": [{"kind": "coco", "images": "nowhere", "labels": "nowhere.json"}]}, "nowhere"),
     ],
@@ -75,6 +78,26 @@ def test_a_recipe_that_cannot_be_is_refused_in_a_line(
     assert told in errors
     assert errors.count("\n") == 1
     assert not (tmp_path / "out" / "nano.safetensors").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--tensorboard",)], ids=["plain", "tensorboard"])
+def test_a_folder_that_cannot_be_written_is_told_in_a_line_before_anything_is_rendered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    (tmp_path / "out").write_text("a file")
+    assert execute(["train", str(recipe(tmp_path)), "--output", str(tmp_path / "out"), *more]) == 1
+    errors = capsys.readouterr().err
+    assert "out" in errors
+    assert "cannot be written" in errors
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "worlds").exists()
+
+
+def test_curves_that_cannot_be_written_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out" / "curves.png").mkdir(parents=True)
+    assert execute(["train", str(recipe(tmp_path, steps=1)), "--output", str(tmp_path / "out")]) == 1
+    assert "the curves cannot be written" in capsys.readouterr().err
+    assert read_checkpoint(tmp_path / "out" / "nano.safetensors")
 
 
 def test_what_is_missing_on_the_command_line_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 from stages.models.training.losses.boxes import BOX_LOSSES, box_loss, distribution_loss
 from stages.models.training.losses.classes import CLASS_LOSSES, class_loss
-from stages.models.training.losses.config import LossConfig, LossWeights, loss_config
+from stages.models.training.losses.config import LossConfig, LossWeights
 from stages.models.training.losses.masks import MASK_LOSSES, inside_boxes, mask_loss
 from stages.models.training.losses.stuff import STUFF_LOSSES, semantic_loss
 from stages.models.training.losses.target import VOID, Target
@@ -22,7 +22,6 @@ __all__ = [
     "class_loss",
     "distribution_loss",
     "inside_boxes",
-    "loss_config",
     "mask_loss",
     "semantic_loss",
     "total_loss",

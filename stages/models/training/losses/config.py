@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
-
-import msgspec
+from dataclasses import dataclass, field
 
 from pipeline.errors import ConfigError
 from stages.models.training.losses.boxes import BOX_LOSSES
@@ -56,52 +53,6 @@ class LossConfig:
         _check("loss.boxes", [self.boxes], BOX_LOSSES)
         _check("loss.masks", self.masks, MASK_LOSSES)
         _check("loss.semantic", self.semantic, STUFF_LOSSES)
-
-
-def loss_config(settings: Mapping[str, Any]) -> LossConfig:
-    """The configuration in a recipe's `loss`: ``{boxes: giou, masks: [bce, lovasz], semantic: {ohem: 1, dice: 0.5}}``.
-
-    Fields are those of `LossConfig` and, in `weights`, of `LossWeights`; what is left out is as by default. A name
-    alone, and each of a list of names, counts 1.
-
-    Raises:
-        ConfigError: for an unknown field, a wrong type, a weight below 0 or a name of no loss.
-    """
-    _check_fields("loss", settings, LossConfig)
-    given = {**settings, **{name: _shares(settings[name]) for name in ("masks", "semantic") if name in settings}}
-    if isinstance(weights := given.get("weights", {}), Mapping):
-        _check_fields("loss.weights", weights, LossWeights)
-    try:
-        config = msgspec.convert(given, LossConfig)
-    except msgspec.ValidationError as exc:
-        # A ConfigError of `LossConfig` itself is no ValueError, and passes by.
-        raise ConfigError(f"loss: {exc}") from exc
-    _check_weights(config)
-    return config
-
-
-def _shares(names: object) -> object:
-    """Names as a table of names and shares; what is neither a name nor a list stays as it is."""
-    if isinstance(names, str):
-        return {names: 1.0}
-    if isinstance(names, list | tuple):
-        return dict.fromkeys(names, 1.0)
-    return names
-
-
-def _check_fields(path: str, given: Collection[str], kind: type[LossConfig | LossWeights]) -> None:
-    known = [one.name for one in fields(kind)]
-    for name in given:
-        if name not in known:
-            raise ConfigError(f"{path}.{name}: no such setting; there are {', '.join(known)}")
-
-
-def _check_weights(config: LossConfig) -> None:
-    weights = {f"weights.{one.name}": getattr(config.weights, one.name) for one in fields(LossWeights)}
-    shares = {f"{term}.{name}": w for term in ("masks", "semantic") for name, w in getattr(config, term).items()}
-    for name, weight in (weights | shares).items():
-        if not 0 <= weight < float("inf"):
-            raise ConfigError(f"loss.{name}: {weight}; it is a number from 0 on")
 
 
 def _check(path: str, names: Collection[str], known: Collection[str]) -> None:

@@ -28,3 +28,9 @@ def test_nothing_is_drawn_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text("")
     assert not draw_curves(tmp_path)
     assert not (tmp_path / "curves.png").exists()
+
+
+def test_a_log_that_is_broken_is_no_harm(tmp_path: Path) -> None:
+    good = json.dumps({"step": 20, "rate": 1e-3, "loss": {"boxes": 2.0}}).encode()
+    (tmp_path / "log.jsonl").write_bytes(b'\xff\xfe\n{"step": 2, "loss": {"boxes": 1}}\n{"step": "2"}\n' + good)
+    assert draw_curves(tmp_path)

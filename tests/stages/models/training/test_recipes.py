@@ -9,6 +9,7 @@ import pytest
 import stages.models.training
 from pipeline.errors import ConfigError
 from stages.models.training.recipe import read_recipe
+from tests.stages.models.training.pictures import recipe as tiny
 
 RECIPES = sorted((Path(stages.models.training.__file__).parent / "recipes").glob("*.yaml"))
 
@@ -33,3 +34,11 @@ def test_files_that_are_no_recipes(tmp_path: Path, text: str) -> None:
     (tmp_path / "one.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"one\.yaml"):
         read_recipe(tmp_path / "one.yaml")
+
+
+def test_a_training_goes_on_with_other_readers_and_devices_and_not_with_another_seed() -> None:
+    one = tiny()
+    for change in ({"readers": 3}, {"device": "auto"}, {"copies": 2}, {"threads": 2}, {"checkpoint_every": 7}):
+        assert tiny(**change).fingerprint() == one.fingerprint()
+    for change in ({"seed": 1}, {"batch": 5}, {"optimiser": {"rate": 1e-3}}, {"steps": 9}):
+        assert tiny(**change).fingerprint() != one.fingerprint()

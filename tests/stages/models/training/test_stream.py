@@ -64,3 +64,20 @@ def test_the_teacher_is_asked_where_a_set_is_taught(tmp_path: Path) -> None:
     assert all(answer is not None and answer.scores.shape == (64 + 16 + 4, 2) for answer in taught.answers)
     left = Batches(sets(taught=False), recipe(), things=2, teacher=teacher)[0]
     assert left.answers == [None] * 4
+
+
+def test_a_picture_with_objects_of_a_set_that_is_not_taught_is_not_asked_about(tmp_path: Path) -> None:
+    from pipeline.messages import Classes
+
+    taxonomy = Taxonomy(classes=Classes(("person", "car"), ("road",)))
+    teacher = DenseTeacher(yolox_file(tmp_path / "yolox.onnx"), ["person", "car"], taxonomy)
+    both = [LearningSet(pictures=Squares(4)), LearningSet(pictures=Squares(4), taught=False)]
+    for chance, asked in ((0.0, 0.5), (1.0, 0.25)):
+        batches = Batches(both, recipe(batch=64, augment={"copy_paste": chance}), things=2, teacher=teacher)
+        share = np.mean([answer is not None for step in range(3) for answer in batches[step].answers])
+        assert share == pytest.approx(asked, abs=0.1)
+
+
+def test_copies_share_a_batch_that_does_not_divide() -> None:
+    counts = [Batches(sets(), recipe(batch=5), things=2, rank=rank, copies=3).count for rank in range(3)]
+    assert counts == [2, 2, 1]

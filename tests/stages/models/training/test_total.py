@@ -20,7 +20,6 @@ from stages.models.training.losses import (
     LossConfig,
     LossWeights,
     Target,
-    loss_config,
     total_loss,
 )
 
@@ -119,40 +118,6 @@ def test_a_box_loss_by_name_changes_that_term_alone(name: str) -> None:
 def test_names_of_no_loss_are_refused(config: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         LossConfig(**config)
-
-
-def test_a_recipe_names_losses_alone_in_lists_or_with_shares() -> None:
-    assert loss_config({}) == LossConfig()
-    config = loss_config(
-        {"boxes": "giou", "masks": ["bce", "lovasz"], "semantic": "ohem", "weights": {"boxes": 4, "distances": 0.25}}
-    )
-    assert config == LossConfig(
-        boxes="giou",
-        masks={"bce": 1.0, "lovasz": 1.0},
-        semantic={"ohem": 1.0},
-        weights=LossWeights(boxes=4.0, distances=0.25),
-    )
-    assert loss_config({"semantic": {"dice": 0.5}}).semantic == {"dice": 0.5}
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"box": "giou"}, "loss.box: no such setting; there are classes, boxes, masks"),
-        ({"boxes": "eiou"}, "loss.boxes: 'eiou'; there are iou, giou, diou, ciou"),
-        ({"masks": ["bce", "iou"]}, "loss.masks: 'iou'; there are bce, dice, focal, lovasz"),
-        ({"weights": {"mask": 1}}, "loss.weights.mask: no such setting; there are classes"),
-        ({"weights": {"masks": -1}}, "loss.weights.masks: -1.0; it is a number from 0 on"),
-        ({"semantic": {"dice": float("nan")}}, "loss.semantic.dice: nan"),
-        ({"semantic": 3}, "loss: Expected `object`, got `int`"),
-        ({"weights": 3}, "loss: Expected `object`, got `int`"),
-        ({"masks_per_object": 0}, "loss.masks_per_object: 0; it is 1 or more"),
-    ],
-    ids=["field", "box loss", "mask loss", "weight", "negative", "nan", "no table", "no weights", "no masks"],
-)
-def test_what_a_recipe_cannot_mean_is_refused(settings: dict, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        loss_config(settings)
 
 
 def test_targets_go_to_a_device_whole() -> None:

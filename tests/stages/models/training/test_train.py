@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from pipeline.errors import ConfigError, ModelError
 from stages.models.nano.network import Nano
 from stages.models.training import train as loop
+from stages.models.training.average import Average
 from stages.models.training.checkpoint import read_checkpoint
 from stages.models.training.history import Step, read_lines
-from stages.models.training.replicas import Replica, TrainingFailed, run_replicas
+from stages.models.training.readers import TrainingFailed
+from stages.models.training.replicas import Replica, run_replicas
+from stages.models.training.run_state import RunState
 from stages.models.training.stream import LearningSet
 from stages.models.training.train import STATE, WEIGHTS, train
 from tests.stages.models.training.pictures import Squares, recipe, sets
@@ -40,8 +45,9 @@ def test_it_learns_and_tells_of_it(tmp_path: Path) -> None:
     assert [line["step"] for line in read_lines(tmp_path / "log.jsonl")] == [step.number for step in told]
 
 
-def test_a_training_that_was_ended_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
-    settings = recipe(augment={"mosaic": 0.3})
+@pytest.mark.parametrize("kind", ["adamw", "sgd"])
+def test_a_training_that_was_ended_goes_on_as_if_it_had_not_been(tmp_path: Path, kind: str) -> None:
+    settings = recipe(augment={"mosaic": 0.3}, optimiser={"kind": kind, "rate": 2e-3})
     train(settings, sets(), tmp_path / "whole")
     asked = iter([False, False, True])
     assert not train(settings, sets(), tmp_path / "parts", interrupted=lambda: next(asked))
@@ -63,6 +69,61 @@ def test_a_folder_of_another_recipe_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="another recipe"):
         train(recipe(steps=3), sets(), tmp_path)
     assert (tmp_path / STATE).read_bytes() == before
+
+
+def test_a_training_goes_on_without_what_it_began_with(tmp_path: Path) -> None:
+    train(recipe(steps=1), sets(), tmp_path / "first")
+    settings = recipe(start=str(tmp_path / "first" / WEIGHTS))
+    train(settings, sets(), tmp_path / "whole")
+    asked = iter([False, True])
+    assert not train(settings, sets(), tmp_path / "parts", interrupted=lambda: next(asked))
+    (tmp_path / "first" / WEIGHTS).unlink()
+    assert train(settings, sets(), tmp_path / "parts")
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_a_training_goes_on_over_a_log_that_is_broken_and_gives_missing_weights_back(tmp_path: Path) -> None:
+    asked = iter([False, True])
+    assert not train(recipe(), sets(), tmp_path, interrupted=lambda: next(asked))
+    (tmp_path / "log.jsonl").write_bytes(b'\xff\xfe\n{"step": 1, "loss": {}}\n{"step": 2, "loss": 3, "rate": 0}\n[1]\n')
+    assert train(recipe(readers=1, validate_every=2, checkpoint_every=1), sets(), tmp_path, held_out=sets(2))
+    assert [line["step"] for line in read_lines(tmp_path / "log.jsonl")] == [4, 6, 6]
+    before = weights(tmp_path)
+    (tmp_path / WEIGHTS).unlink()
+    assert train(recipe(), sets(), tmp_path)
+    assert same(before, weights(tmp_path))
+
+
+def test_held_out_pictures_that_are_never_drawn_are_not_looked_at(tmp_path: Path) -> None:
+    told: list[Step] = []
+    assert train(recipe(steps=3), sets(), tmp_path, held_out=sets(2, weight=0.0), tell=told.append)
+    assert [step.validation for step in told] == [{}]
+
+
+@pytest.mark.parametrize(
+    "header", [None, {"format": 1}, {"format": 2, "step": 1, "averaged": 1, "recipe": "x"}], ids=["none", "few", "two"]
+)
+def test_a_state_that_is_none_of_ours_is_refused(tmp_path: Path, header: dict[str, object] | None) -> None:
+    metadata = None if header is None else {"everyframe-training": json.dumps(header)}
+    save_file({"network.x": torch.zeros(1)}, tmp_path / STATE, metadata)
+    with pytest.raises(ModelError, match=r"state\.safetensors: (cannot be read as|is) the state of a training"):
+        train(recipe(), sets(), tmp_path)
+
+
+def test_what_an_optimiser_remembers_comes_back_laid_out_as_the_weights(tmp_path: Path) -> None:
+    states = []
+    for _ in range(2):
+        network = Nano(recipe().network_config(recipe().taxonomy())).to(memory_format=torch.channels_last)
+        states.append(RunState(network, Average(network, 0.9), torch.optim.AdamW(network.parameters())))
+    weight = states[0].network.pyramid.down8[0].weight
+    for parameter in states[0].network.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    states[0].optimiser.step()
+    states[0].save(tmp_path / STATE, recipe="one")
+    states[1].load(tmp_path / STATE, recipe="one")
+    kept = states[1].optimiser.state[states[1].network.pyramid.down8[0].weight]["exp_avg"]
+    assert torch.equal(kept, states[0].optimiser.state[weight]["exp_avg"])
+    assert kept.stride() == weight.stride() != kept.contiguous().stride()
 
 
 @pytest.mark.parametrize(
@@ -158,7 +219,7 @@ def _failing(replica: Replica, tell: object, interrupted: object) -> bool:
 
 @pytest.mark.slow
 def test_a_copy_that_fails_ends_the_others_and_says_why() -> None:
-    with pytest.raises(TrainingFailed, match="cannot"):
+    with pytest.raises(ModelError, match=r"copy [01] cannot"):
         run_replicas(2, _failing)
 
 

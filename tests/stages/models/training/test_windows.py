@@ -7,7 +7,7 @@ import pytest
 
 from stages.models.labelled.sample import FIRST_OBJECT, Sample
 from stages.models.training.augment import AugmentConfig, augment
-from stages.models.training.windows import PADDING, framed, random_size, random_window, whole_window
+from stages.models.training.windows import PADDING, framed, random_window, whole_window
 
 
 def block() -> Sample:
@@ -84,14 +84,3 @@ def test_views_that_keep_shapes_show_a_square_as_one(seed: int) -> None:
         assert columns.max() + 1 <= view.boxes[0, 2] + 1.01
         assert rows.min() >= view.boxes[0, 1] - 1.01
         assert rows.max() + 1 <= view.boxes[0, 3] + 1.01
-
-
-def test_random_sizes_are_multiples_near_the_wanted_one() -> None:
-    rng = np.random.default_rng(0)
-    sizes = {random_size(rng, width=416, height=256) for _ in range(200)}
-    assert len(sizes) > 4
-    for width, height in sizes:
-        assert width % 32 == height % 32 == 0
-        assert 304 <= width <= 528
-        assert 176 <= height <= 336
-    assert random_size(rng, width=8, height=8) == (32, 32)
