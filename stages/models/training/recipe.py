@@ -29,11 +29,16 @@ class ClassSettings(Settings, frozen=True):
     """The classes to tell apart, each with other names that it gathers."""
 
     things: Annotated[
-        dict[str, list[str]], Meta(description="Countable classes in order, each with further names it gathers.")
+        dict[str, list[str]],
+        Meta(min_length=1, description="Countable classes in order, each with further names it gathers."),
     ]
     stuff: Annotated[dict[str, list[str]], Meta(description="The others, likewise.")] = msgspec.field(
         default_factory=dict
     )
+
+    def __post_init__(self) -> None:
+        if both := [name for name in self.things if name in self.stuff]:
+            raise ValueError(f"{both[0]} is among things and among stuff; it is one of them")
 
 
 class NetworkSettings(Settings, frozen=True):

@@ -9,6 +9,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from pipeline.errors import DataError
+from stages.models.adaptation import ending
 from stages.models.labelled.census import LabelledCheaply, census
 from stages.models.labelled.parts import Part, Progress
 from stages.models.labelled.pictures import Pictures
@@ -92,7 +93,7 @@ def run_recipe(
         output: gets weights, state, log and curves.
         progress: told of opening and rendering what is learnt from.
         tell: told of steps.
-        interrupted: asked whether to end.
+        interrupted: asked whether to end; while pictures are rendered or labelled, too.
         remark: told what a person should know before: what there is of each class, and of which there is nothing.
 
     Raises:
@@ -103,8 +104,12 @@ def run_recipe(
     copies = copies_for(recipe)
     _check(recipe, output, copies)
     # Not kept: a copy opens them for itself, and a rendered street is large.
-    for text in remarks(open_sets(recipe, part="train", progress=progress), recipe.taxonomy()):
-        remark(text)
+    try:
+        opening = ending.ending(progress, interrupted)
+        for text in remarks(open_sets(recipe, part="train", progress=opening), recipe.taxonomy()):
+            remark(text)
+    except ending.Interrupted:
+        return False
     body = partial(run_copy, recipe=recipe, output=output)
     # Teachers that label footage have run here: readers that ask a teacher are not forked from this process.
     apart = recipe.teacher is not None and recipe.readers > 0

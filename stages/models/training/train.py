@@ -93,6 +93,7 @@ class _Training:
         self.fingerprint = recipe.fingerprint()
         self.history = History(output / LOG, tell if replica.rank == 0 else None, recipe)
         self.loss = recipe.loss.config()
+        self.class_weights = self._class_weights()
 
     def run(self) -> bool:
         path = self.output / STATE
@@ -134,7 +135,7 @@ class _Training:
 
     def _terms(self, network: Nano, batch: TrainingBatch) -> dict[str, Tensor]:
         output, targets = self._forward(network, batch)
-        terms = total_loss(output, targets, config=self.loss, class_weights=self._class_weights())
+        terms = total_loss(output, targets, config=self.loss, class_weights=self.class_weights)
         if self.recipe.teacher is not None and batch.answers:
             taught = distillation_loss(output.class_logits.float(), output.boxes, batch.answers)
             terms |= {

@@ -13,6 +13,8 @@ import yaml
 
 from pipeline.cli.app import execute
 from stages.models.training.checkpoint import read_checkpoint
+from stages.models.training.recipe import read_recipe
+from stages.models.training.recipe_run import run_recipe
 
 COMMAND = [sys.executable, "-m", "pipeline.cli", "train"]
 
@@ -64,6 +66,8 @@ def test_a_recipe_gives_a_checkpoint_a_log_and_curves(tmp_path: Path) -> None:
         ({"backbone_weights": "missing.pth"}, "missing.pth: no such file"),
         ({"network": {"backbone": "csp"}, "backbone_weights": "x.pth"}, "network.backbone is csp"),
         ({"network": {"bins": 1}}, "bins is 1; it is 0, or 2 and more - at `$.network`"),
+        ({"classes": {"things": {}, "stuff": {"road": []}}}, "length >= 1 - at `$.classes.things`"),
+        ({"classes": {"things": {"road": []}, "stuff": {"road": []}}}, "road is among things and among stuff"),
         ({"copies": 3}, "copies: 3, for a batch of 2"),
         ({"copies": 2, "device": "cuda:77"}, "device: 'cuda:77'"),
         ({"teacher": {"model": "missing.onnx"}}, "teacher: missing.onnx: no such file"),
@@ -91,6 +95,16 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_line_before_anything_is_re
     assert "cannot be written" in errors
     assert errors.count("\n") == 1
     assert not (tmp_path / "worlds").exists()
+
+
+def test_whoever_wants_an_end_does_not_wait_for_all_streets(tmp_path: Path) -> None:
+    settings = read_recipe(recipe(tmp_path))
+    told: list[int] = []
+    assert not run_recipe(
+        settings, tmp_path / "out", progress=lambda what, done, of: told.append(done), interrupted=lambda: bool(told)
+    )
+    assert len(told) == 1
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_curves_that_cannot_be_written_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
