@@ -96,7 +96,7 @@ def test_a_shared_worker_struck(role: str, number: signal.Signals, tmp_path: Pat
     "shared memory after many kills", promise="the ledger balances throughout; no segment, child or socket is left"
 )
 def test_kills_of_every_role_leave_nothing_behind(tmp_path: Path, seen: Callable[[str], None]) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before, children = len(os.listdir("/proc/self/fd")), children_of(os.getpid())
     with running(tmp_path, *CAMERAS) as run:
         struck = storm(run, kills=KILLS, seed=3, sources=len(CAMERAS), most_pause_seconds=1.5 if KILLS < 100 else 0.5)
         run.stop()
@@ -105,7 +105,7 @@ def test_kills_of_every_role_leave_nothing_behind(tmp_path: Path, seen: Callable
     frames = sum(source.captured for source in run.engine.statistics().sources)
     del run
     assert segments() == set()
-    assert children_of(os.getpid()) == []
+    assert set(children_of(os.getpid())) <= set(children)  # other tests of this process may have some
     assert not addresses & bound_addresses()
     assert len(os.listdir("/proc/self/fd")) <= before
     seen(f"{struck} kills: {frames} frames, each once; {polls} polls balance; 0 segments, children, sockets")

@@ -197,6 +197,7 @@ def test_epochs_grow_over_runs(engine_of: Callable[..., LocalEngine]) -> None:
 
 
 def test_stopping_drains_and_leaves_nothing_behind(engine_of: Callable[..., LocalEngine], tmp_path: Path) -> None:
+    children = children_of(os.getpid())
     engine = engine_of(
         "a=rtsp://fake?fps=50",
         "b=clip.fake?frames=100000",
@@ -216,7 +217,7 @@ def test_stopping_drains_and_leaves_nothing_behind(engine_of: Callable[..., Loca
     taken = engine.sink_counts.taken["jsonl"]
     assert {source.source_id for source in statistics.sources} == set(taken)
     engine.close()
-    assert not children_of(os.getpid())
+    assert set(children_of(os.getpid())) <= set(children)  # other tests of this process may have some
 
 
 def test_an_engine_leaves_no_descriptor_behind() -> None:

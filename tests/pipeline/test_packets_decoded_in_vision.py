@@ -210,7 +210,7 @@ def test_without_a_device_every_source_decodes_by_itself(engine_of: Callable[...
     assert any("no CUDA device can be used here" in text for text in engine.complaints)
 
 
-@pytest.mark.parametrize("at", [50, 315])
+@pytest.mark.parametrize("at", [50, pytest.param(315, marks=pytest.mark.long)])
 def test_a_file_ends_though_its_vision_worker_died(at: int, engine_of: Callable[..., LocalEngine]) -> None:
     engine = engine_of(f"a={CROSSING}", model="model?delay_ms=10")
     engine.start()

@@ -38,6 +38,7 @@ def coco(folder: Path) -> tuple[str, str]:
     return str(pictures), str(labels)
 
 
+@pytest.mark.long
 def test_a_street_and_a_clip_are_measured_and_everything_is_left(tmp_path: Path) -> None:
     for package in ("faster_coco_eval", "trackeval"):
         pytest.importorskip(package, reason=f"needs {package}, of the eval extra")

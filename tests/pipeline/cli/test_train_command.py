@@ -127,7 +127,7 @@ def test_every_setting_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"{setting} " in explained
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_keeps_the_last_step_and_the_same_command_goes_on(tmp_path: Path) -> None:
     path, out = recipe(tmp_path, steps=100_000, checkpoint_every=2), tmp_path / "out"
     process = subprocess.Popen(

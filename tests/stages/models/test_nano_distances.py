@@ -89,7 +89,7 @@ def test_boxes_are_learnt_by_their_distances() -> None:
     image, regions = np.full((64, 96, 3), 60, np.uint8), np.full((64, 96), 1, np.uint8)
     image[20:44, 30:70], regions[20:44, 30:70] = (220, 40, 40), FIRST_OBJECT
     boxes = np.array([[30, 20, 70, 44]], np.float32)
-    batch = collate([Sample(image, regions, boxes, np.array([2]), np.ones(1, np.float32))] * 2)
+    batch = collate([Sample(image, regions, boxes, np.array([2]), np.ones(1, np.float32))] * 2, things=5)
     torch.manual_seed(0)
     network = Nano(BINNED).train()
     optimiser = make_optimiser(network, learning_rate=5e-3, weight_decay=0.0)

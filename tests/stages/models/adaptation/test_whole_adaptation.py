@@ -16,7 +16,7 @@ from stages.models.adaptation.plan import AdaptPlan
 CLIP = Path(__file__).parents[4] / "samples" / "crossing" / "crossing.mp4"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_steps_give_a_network_that_runs_and_the_same_command_reads_it_again(tmp_path: Path) -> None:
     labels = LabelConfig(teachers=(EMBEDDED_MODEL,), fps=2.0, frames=10, hold_out=0.4, support=1)
     plan = AdaptPlan(footage=(CLIP,), labels=labels, output=tmp_path / "out", steps=2, rehearse=0.0)

@@ -184,6 +184,7 @@ except ModelError as exc:
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("format_", ["onnx", "torch"])
 def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path: Path, format_: str) -> None:
     """A limit on the size of a file stands for the disk: writing past it fails as on a full one."""

@@ -204,7 +204,7 @@ def _copy(replica: Replica, tell: object, interrupted: object, *, folder: Path, 
     return train(settings, sets(), folder, replica=replica, tell=tell)  # type: ignore[arg-type]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_copies_end_with_the_same_weights_and_the_first_keeps_them(tmp_path: Path) -> None:
     told: list[Step] = []
     assert run_replicas(2, partial(_copy, folder=tmp_path), told.append)
