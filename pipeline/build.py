@@ -1,4 +1,7 @@
-"""From configuration to stages, and `Pipeline`, the library's front door. The only file that knows both packages."""
+"""From configuration to stages, and `Pipeline`, the library's front door.
+
+Beside `workshop`, the only file that knows both packages.
+"""
 
 from __future__ import annotations
 
