@@ -117,6 +117,7 @@ def camera() -> Iterator[str]:
         yield camera.url
 
 
+@pytest.mark.long
 def test_a_camera_goes_on_after_its_worker_and_the_vision_worker_died(
     camera: str, engine_of: Callable[..., LocalEngine]
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_source_that_ends_the_vision_worker_twice_decodes_by_itself(
     check_in_order(reader.items, "a")
 
 
+@pytest.mark.long
 def test_a_decoder_that_hangs_costs_the_vision_worker_and_no_more(
     engine_of: Callable[..., LocalEngine], camera: str
 ) -> None:
@@ -246,6 +248,7 @@ def test_a_reconnect_costs_no_frame_that_was_decoded(engine_of: Callable[..., Lo
     assert {gap.reason for gap in gaps(reader.items, "a")} <= {"backlog", "late", "shutdown"}
 
 
+@pytest.mark.long
 def test_a_publisher_that_dies_with_all_slots_holds_no_file_up(
     engine_of: Callable[..., LocalEngine], tmp_path: Path
 ) -> None:

@@ -53,7 +53,7 @@ def _taught(replica: Replica, tell: Listener | None, interrupted: Interrupted, *
     return train(settings, sets(), folder, held_out=sets(2), replica=replica, tell=tell, interrupted=interrupted)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_readers_ask_the_teacher_between_looks_at_held_out_pictures_too(tmp_path: Path) -> None:
     yolox_file(tmp_path / "yolox.onnx")
     told: list[Step] = []
