@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
+import numpy as np
+
 from stages.models.evaluation.boundaries import TOLERANCE
 from stages.models.evaluation.figures import Figures, ModelFigures
+from stages.models.evaluation.panoptic_quality import VOID
 from stages.models.evaluation.subject import Subject
 from stages.models.evaluation.tally import Tally
 from stages.models.evaluation.temperature import fitted
-from stages.models.evaluation.truth import IGNORED, Ignoring, truth_of
+from stages.models.evaluation.truth import IGNORED, Ignoring, Truth, truth_of
 from stages.models.labelled.parts import Progress
 from stages.models.labelled.pictures import Pictures
 from stages.models.labelled.taxonomy import Taxonomy
@@ -88,7 +91,7 @@ def measure(
         for index in range(len(one.pictures)):
             sample, key = one.pictures[index], one.pictures.key(index)
             truth = truth_of(sample, ignoring=one.ignoring, things=len(taxonomy.things), judged=judged)
-            shown |= set(truth.labels[~truth.ignored].tolist()) | set(truth.pixels[..., 0].ravel()[::7].tolist())
+            shown |= _shown(truth)
             for subject, tally in zip(subjects, tallies, strict=True):
                 tally.add(key, subject(sample.image, taxonomy, seq=done), truth)
             done += 1
@@ -101,6 +104,13 @@ def measure(
         compared = frozenset((*figures.compared_things, *figures.compared_stuff))
         tally.into(model, compared=compared, temperature=value)
     return figures
+
+
+def _shown(truth: Truth) -> set[int]:
+    """Labels of the objects that count, and of all pixels."""
+    pixels = truth.pixels[..., 0]
+    counts = np.bincount(pixels[pixels != VOID])
+    return {*truth.labels[~truth.ignored].tolist(), *np.flatnonzero(counts).tolist()}
 
 
 def judged_labels(subjects: Sequence[Subject], taxonomy: Taxonomy) -> frozenset[int]:

@@ -143,6 +143,16 @@ def test_models_are_compared_on_the_classes_that_all_know() -> None:
     assert "theirs" in table(figures)
 
 
+@pytest.mark.parametrize("column", range(7))
+def test_a_class_of_one_pixel_is_compared(column: int) -> None:
+    picture = sample()
+    picture.regions[picture.regions == 2] = 1
+    picture.regions[0, column] = 2
+    figures = figures_of(picture, perfect(picture))
+    assert figures.compared_stuff == ("road", "sky")
+    assert figures.models[0].means["pq_stuff"] == pytest.approx(1.0)
+
+
 def test_gathered_names_and_classes_of_the_wrong_kind() -> None:
     table_of = relabelling(Classes(("sky", "car"), ("street", "person", "sea")), TAXONOMY)
     assert table_of.tolist() == [-1, 1, 2, -1, -1]
