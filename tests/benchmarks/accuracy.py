@@ -9,11 +9,9 @@ which the figures of the data page were measured), and ``instances``, the 415 wi
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,10 +19,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.config import DetectorConfig, SuppressConfig
 from pipeline.messages import Batch, Detections, Frame, Surface
 from stages.detect import COCO_CLASSES, Detect, build_detector
+from stages.models.evaluation.box_precision import BoxPrecision
+from stages.models.evaluation.panoptic_quality import mean
 from stages.suppress import Suppress
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -103,6 +104,21 @@ def first(truth: Truth, limit: int | None) -> Truth:
     return {**truth, "images": images, "annotations": [a for a in truth["annotations"] if a["image_id"] in kept]}
 
 
+def objects_of(
+    truth: Truth, image: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
+    """Boxes [G, 4] xyxy, labels, whether each is a crowd, and areas of one photograph's objects."""
+    objects = [a for a in truth["annotations"] if a["image_id"] == image]
+    boxes = np.array([a["bbox"] for a in objects], np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return (
+        boxes,
+        np.array([a["category_id"] - 1 for a in objects], np.int64),
+        np.array([a["iscrowd"] for a in objects], np.bool_),
+        np.array([a["area"] for a in objects], np.float64),
+    )
+
+
 def photograph(path: Path) -> Frame:
     """A picture file as a decoded frame."""
     rgb = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
@@ -117,38 +133,28 @@ def detect(detector: Detect, truth: Truth, *, coco: Path) -> Iterable[tuple[int,
         yield image["id"], batch.detections[0]
 
 
-def suppressed(found: Iterable[tuple[int, Detections]], config: SuppressConfig) -> list[dict[str, Any]]:
-    """COCO's result records after suppression."""
+def suppressed(found: Iterable[tuple[int, Detections]], config: SuppressConfig) -> Iterator[tuple[int, Detections]]:
+    """What is left of every photograph's candidates."""
     suppress = Suppress(config)
-    records = []
     for image, candidates in found:
         blank = Frame("photograph", 1, 0, 0, Fraction(1), 0, "recording", 0, Surface("rgb24", (_PIXEL,)))
         kept = suppress(Batch((blank,), detections=(candidates,))).detections
         assert kept is not None
-        boxes = kept[0].boxes.astype(float)
-        boxes[:, 2:] -= boxes[:, :2]
-        rows = zip(boxes.tolist(), kept[0].scores.tolist(), kept[0].labels.tolist(), strict=True)
-        records += [{"image_id": image, "category_id": lb + 1, "bbox": b, "score": s} for b, s, lb in rows]
-    return records
+        yield image, kept[0]
 
 
 _PIXEL = np.zeros((1, 1, 3), dtype=np.uint8)
 
 
-def evaluate(truth: Truth, records: list[dict[str, Any]]) -> Accuracy:
-    """COCO's box evaluation (faster-coco-eval, the same figures as pycocotools)."""
-    from faster_coco_eval import COCO, COCOeval_faster
-
-    if not records:
-        return Accuracy(len(truth["images"]), 0.0, 0.0, 0.0)
-    with contextlib.redirect_stdout(io.StringIO()):
-        ground = COCO(truth)
-        run = COCOeval_faster(ground, ground.loadRes(records), "bbox")
-        run.evaluate()
-        run.accumulate()
-        run.summarize()
-    person = run.eval["precision"][0, :, 0, 0, 2]  # IoU 0.5, all recalls, first class, all areas, 100 boxes
-    return Accuracy(len(truth["images"]), float(run.stats[0]), float(run.stats[1]), float(person[person > -1].mean()))
+def evaluate(truth: Truth, found: Iterable[tuple[int, Detections]]) -> Accuracy:
+    """COCO's box evaluation, as `everyframe evaluate` has it; a photograph that is not in `found` shows nothing."""
+    precision, given = BoxPrecision(COCO_CLASSES), dict(found)
+    for image in truth["images"]:
+        boxes, labels, crowds, areas = objects_of(truth, image["id"])
+        precision.add(given.get(image["id"], Detections.empty()), boxes, labels, crowds, areas=areas)
+    figures = precision.figures().by_class
+    ap, ap50 = (mean(row[key] for row in figures.values()) or 0.0 for key in ("ap", "ap50"))
+    return Accuracy(len(truth["images"]), ap, ap50, figures["person"]["ap50"] or 0.0)
 
 
 def measure(model: Path, *, precision: str, truth: Truth, coco: Path, backend: str = "auto") -> dict[str, Accuracy]:

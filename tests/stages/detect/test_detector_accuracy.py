@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pipeline.messages import Detections
 from stages.detect import COCO_CLASSES
-from tests.benchmarks.accuracy import evaluate, first, labelled_truth, measure
+from tests.benchmarks.accuracy import evaluate, first, labelled_truth, measure, objects_of
 
 PHOTOGRAPHS = 40
 # f32, on the first 40 labelled photographs, after hard NMS; BGR for RGB, say, takes YOLOX-nano from 0.33 to 0.28.
@@ -28,10 +30,10 @@ def test_a_detector_is_as_accurate_as_it_was_measured(weights: str, shared_data:
 def test_the_truth_itself_is_perfect(shared_data: Path) -> None:
     pytest.importorskip("faster_coco_eval")
     truth = first(labelled_truth(shared_data / "coco"), PHOTOGRAPHS)
-    records = [
-        {"image_id": a["image_id"], "category_id": a["category_id"], "bbox": a["bbox"], "score": 1.0}
-        for a in truth["annotations"]
-    ]
-    assert evaluate(truth, records).ap == pytest.approx(1.0)
+    found = {}
+    for image in truth["images"]:
+        boxes, labels, _, _ = objects_of(truth, image["id"])
+        found[image["id"]] = Detections.of(boxes, np.ones(len(boxes), np.float32), labels.astype(np.int32))
+    assert evaluate(truth, found.items()).ap == pytest.approx(1.0)
     assert evaluate(truth, []).ap == 0.0
     assert max(a["category_id"] for a in truth["annotations"]) <= len(COCO_CLASSES)
