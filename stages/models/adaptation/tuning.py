@@ -102,7 +102,7 @@ def recipe_of(plan: TunePlan, taxonomy: Taxonomy) -> Recipe:
     from stages.models.exporting.card import network_config, read_whole_card
     from stages.models.training.recipe import (
         AugmentSettings,
-        ClassSettings,
+        LearntClasses,
         NetworkSettings,
         OptimiserSettings,
         Recipe,
@@ -119,7 +119,7 @@ def recipe_of(plan: TunePlan, taxonomy: Taxonomy) -> Recipe:
         data.append(WorldSpec(worlds=WORLDS, frames_per_world=FRAMES_PER_WORLD, weight=weight))
     return Recipe(
         data=data,
-        classes=ClassSettings(
+        classes=LearntClasses(
             things={name: named[name] for name in taxonomy.things}, stuff={name: named[name] for name in taxonomy.stuff}
         ),
         network=NetworkSettings(

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from pipeline.config.yaml_file import read_yaml
 from pipeline.errors import ConfigError
-from pipeline.messages import Classes
+from stages.models.labelled.class_settings import ClassSettings, KnownClasses, named_taxonomy
 from stages.models.labelled.specs import DataSpec, FootageSpec
-from stages.models.labelled.taxonomy import Taxonomy, world_taxonomy
-
-
-class _ClassSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    things: dict[str, list[str]]
-    stuff: dict[str, list[str]] = {}
+from stages.models.labelled.taxonomy import Taxonomy
 
 
 class _DataFile(msgspec.Struct, frozen=True):
     """What is read of a recipe; the rest of it is for training."""
 
     data: Annotated[list[DataSpec], Meta(min_length=1)]
-    classes: Literal["embedded", "world"] | _ClassSettings | None = None
+    classes: KnownClasses | ClassSettings | None = None
 
 
 def read_data_file(
@@ -50,22 +45,9 @@ def read_data_file(
     specs = [_changed(spec, hold_out, limit) for spec in read.data if not isinstance(spec, FootageSpec)]
     if not specs:
         raise ConfigError(f"{path}: data: there is only footage, which has no truth to measure on")
-    return specs, _taxonomy(read.classes)
+    return specs, None if read.classes is None else named_taxonomy(read.classes)
 
 
 def _changed(spec: DataSpec, hold_out: float | None, limit: int | None) -> DataSpec:
     changes = {"hold_out": hold_out, "limit": limit}
     return msgspec.structs.replace(spec, **{name: value for name, value in changes.items() if value is not None})
-
-
-def _taxonomy(classes: Literal["embedded", "world"] | _ClassSettings | None) -> Taxonomy | None:
-    if classes is None:
-        return None
-    if classes == "world":
-        return world_taxonomy()
-    if classes == "embedded":
-        from stages.models.labelled.embedded import EMBEDDED_TAXONOMY
-
-        return EMBEDDED_TAXONOMY
-    gathers = {name: tuple(others) for name, others in (classes.things | classes.stuff).items()}
-    return Taxonomy(classes=Classes(tuple(classes.things), tuple(classes.stuff)), gathers=gathers)

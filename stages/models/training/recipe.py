@@ -12,7 +12,7 @@ from msgspec import Meta
 from pipeline.config.settings import Settings
 from pipeline.config.yaml_file import read_yaml
 from pipeline.errors import ConfigError
-from pipeline.messages import Classes
+from stages.models.labelled.class_settings import ClassSettings, KnownClasses, named_taxonomy
 from stages.models.labelled.specs import DataSpec
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.nano.network import STRIDES, NanoConfig
@@ -25,20 +25,13 @@ Rate = Annotated[float, Meta(gt=0, le=10)]
 Weight = Annotated[float, Meta(ge=0, le=1000)]
 
 
-class ClassSettings(Settings, frozen=True):
-    """The classes to tell apart, each with other names that it gathers."""
+class LearntClasses(ClassSettings, frozen=True):
+    """Classes of which at least one is countable: a network has a head of boxes."""
 
     things: Annotated[
         dict[str, list[str]],
         Meta(min_length=1, description="Countable classes in order, each with further names it gathers."),
     ]
-    stuff: Annotated[dict[str, list[str]], Meta(description="The others, likewise.")] = msgspec.field(
-        default_factory=dict
-    )
-
-    def __post_init__(self) -> None:
-        if both := [name for name in self.things if name in self.stuff]:
-            raise ValueError(f"{both[0]} is among things and among stuff; it is one of them")
 
 
 class NetworkSettings(Settings, frozen=True):
@@ -168,7 +161,7 @@ class Recipe(Settings, frozen=True):
 
     data: Annotated[list[DataSpec], Meta(min_length=1, description="What is learnt from; stages/models/labelled.")]
     classes: Annotated[
-        Literal["embedded", "world"] | ClassSettings,
+        KnownClasses | LearntClasses,
         Meta(description="embedded: those of everyframe-nano; world: those of the synthetic street; or names."),
     ] = "embedded"
     network: NetworkSettings = NetworkSettings()
@@ -209,17 +202,7 @@ class Recipe(Settings, frozen=True):
 
     def taxonomy(self) -> Taxonomy:
         """The classes. Raises `ConfigError`."""
-        if isinstance(self.classes, ClassSettings):
-            named = {**self.classes.things, **self.classes.stuff}
-            classes = Classes(tuple(self.classes.things), tuple(self.classes.stuff))
-            return Taxonomy(classes=classes, gathers={name: tuple(others) for name, others in named.items()})
-        if self.classes == "world":
-            from stages.models.labelled.taxonomy import world_taxonomy
-
-            return world_taxonomy()
-        from stages.models.labelled.embedded import EMBEDDED_TAXONOMY
-
-        return EMBEDDED_TAXONOMY
+        return named_taxonomy(self.classes)
 
     def as_it_is(self) -> Recipe:
         """The recipe by which pictures are seen whole and unchanged, for measuring."""

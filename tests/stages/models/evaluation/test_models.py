@@ -91,8 +91,9 @@ def test_a_file_of_data_alone_names_no_classes(tmp_path: Path) -> None:
         ("data: []\n", "Expected `array` of length >= 1"),
         ("data: [{kind: coco, images: a, labels: b, holdout: 1}]\n", "holdout"),
         ("data: [{kind: footage, files: [a.mp4], teachers: [b.onnx]}]\n", "only footage, which has no truth"),
+        (f"classes: {{things: {{car: []}}, stuff: {{car: []}}}}\ndata:\n{COCO}", "car is among things and among stuff"),
     ],
-    ids=["no-data", "list", "empty", "unknown", "footage"],
+    ids=["no-data", "list", "empty", "unknown", "footage", "thing-and-stuff"],
 )
 def test_files_that_name_no_pictures_are_refused(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "data.yaml"
