@@ -24,6 +24,7 @@ from stages.models.adaptation.stretches import HELD_OUT, TRAIN, parts_of
 from stages.models.adaptation.teacher import Teacher, checksum_of, open_teacher
 from stages.models.adaptation.thresholds import thresholds_for
 from stages.models.adaptation.video import fingerprint_of, frames_of
+from stages.models.adaptation.written import write_json
 from stages.models.labelled.packed import KeyedSample, load, save
 from stages.models.labelled.parts import Progress
 from stages.models.labelled.sample import pack
@@ -267,13 +268,10 @@ def _packed(
             done += 1
             if progress is not None:
                 progress("pictures", done, total)
-    folder.mkdir(parents=True, exist_ok=True)
     for side, file in FILES.items():
         save(sides[side], folder / file)
     told = _told(looks, labels, sides, taxonomy)
-    partial = folder / f"{TOLD}.partial"
-    partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / TOLD)
+    write_json(folder / TOLD, told)
     return _load(folder, taxonomy)
 
 

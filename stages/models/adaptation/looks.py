@@ -21,6 +21,7 @@ from stages.models.adaptation.picking import SIGNATURE, signature
 from stages.models.adaptation.teacher import Teacher, looked_twice
 from stages.models.adaptation.video import Shown, frames_expected, frames_of
 from stages.models.labelled.parts import Progress
+from stages.models.whole_file import whole_file
 
 CHUNK: Final = 100  # frames in a file
 
@@ -111,7 +112,7 @@ def _kept(folder: Path, teachers: int) -> tuple[Looks, int]:
 
 
 def _write(looks: Looks, path: Path) -> None:
-    """Plain arrays, no pickle; written beside and renamed, so that half a chunk is never read."""
+    """Plain arrays, no pickle."""
     flat = [one for of_frame in looks.found for one in of_frame]
     arrays: dict[str, NDArray[Any]] = {
         "seconds": np.array(looks.seconds, np.float64),
@@ -122,10 +123,8 @@ def _write(looks: Looks, path: Path) -> None:
         "labels": np.concatenate([one.labels for one in flat]),
         "agreed": np.concatenate([one.agreed for one in flat]),
     }
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with whole_file(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
 
 
 def _read(path: Path, teachers: int) -> Looks:

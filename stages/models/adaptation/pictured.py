@@ -15,6 +15,7 @@ from pipeline.messages import Classes, Detections, FrameResult, ModelInfo, Track
 from stages.models.adaptation.found import Found
 from stages.models.labelled.packed import KeyedSample
 from stages.models.labelled.sample import PackedSample
+from stages.models.whole_file import write_whole
 
 ROWS: Final = 6
 COLUMN: Final = 480  # pixels
@@ -71,9 +72,7 @@ def write_png(rgb: NDArray[np.uint8], path: Path) -> None:
     """Raises `OSError`."""
     done, data = cv2.imencode(".png", rgb[..., ::-1])
     assert done
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(data.tobytes())
-    partial.replace(path)
+    write_whole(path, data.tobytes())
 
 
 def _drawn(image: NDArray[np.uint8], found: Found, things: Sequence[str], seconds: float) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from pipeline.errors import DataError
 from stages.models.labelled.packed import KeyedSample
 from stages.models.labelled.sample import unpack
 from stages.models.labelled.taxonomy import Taxonomy
+from stages.models.whole_file import whole_file, write_whole
 
 if TYPE_CHECKING:
     from stages.models.nano.network import Nano
@@ -85,14 +86,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, plain: dict[str, Any]) -> None:
     """Write it, whole or not at all. Raises `OSError`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, f"{json.dumps(plain, indent=2)}\n".encode())
 
 
 def copy_whole(source: Path, target: Path) -> None:
     """Copy a file, whole or not at all. Raises `OSError`."""
-    partial = target.with_suffix(".partial")
-    shutil.copyfile(source, partial)
-    partial.replace(target)
+    with whole_file(target) as partial:
+        shutil.copyfile(source, partial)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.errors import ModelError, SinkError
 from stages.models.evaluation.figures import Figures
+from stages.models.whole_file import write_whole
 
 
 def put_on_card(model: Path, figures: Figures) -> Path:
@@ -32,7 +33,7 @@ def put_on_card(model: Path, figures: Figures) -> Path:
     if one.clips is not None:
         card["figures"] |= {"clips": figures.clips, "on_clips": one.clips}
     try:
-        path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        write_whole(path, f"{json.dumps(card, indent=2)}\n".encode())
     except OSError as exc:
         raise SinkError(f"{path}: cannot be written: {exc.strerror}") from exc
     return path

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from stages.models.labelled.sample import PackedSample
+from stages.models.whole_file import whole_file
 
 
 class KeyedSample(NamedTuple):
@@ -22,7 +23,7 @@ class KeyedSample(NamedTuple):
 
 
 def save(samples: Sequence[KeyedSample], path: Path) -> None:
-    """One `.npz`, no pickle; written beside and renamed, so that half a file is never read. Raises `OSError`."""
+    """One `.npz`, no pickle, whole or not at all. Raises `OSError`."""
     packed = [one.sample for one in samples]
     known = [np.zeros(0, np.bool_) if one.known is None else one.known for one in packed]
     arrays: dict[str, NDArray[Any]] = {
@@ -38,10 +39,8 @@ def save(samples: Sequence[KeyedSample], path: Path) -> None:
         "visibility": _joined([one.visibility for one in packed], np.float32),
         "known": _joined(known, np.bool_),
     }
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with whole_file(path) as partial, partial.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
 
 
 def load(path: Path) -> list[KeyedSample]:

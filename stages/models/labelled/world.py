@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stages.models.labelled.parts import Progress
 from stages.models.labelled.sample import FIRST_OBJECT, MAX_OBJECTS, PackedSample, Sample, pack
 from stages.models.labelled.views import resample
+from stages.models.whole_file import whole_file
 from stages.models.world import STUFF, World, WorldFrame
 from stages.models.world.classes import THING_ID_BASE
 
@@ -83,7 +84,7 @@ def render(plan: RenderPlan, *, processes: int | None = None) -> Iterator[list[P
 
 
 def save(samples: list[PackedSample], path: Path) -> None:
-    """One `.npz` of plain arrays, no pickle; written beside and renamed, so that half a cache is never read."""
+    """One `.npz` of plain arrays, no pickle, whole or not at all."""
     arrays: dict[str, NDArray[np.generic]] = {
         "object_counts": np.array([len(s.labels) for s in samples], np.int64),
         "image_bytes": np.array([s.image.size for s in samples], np.int64),
@@ -94,12 +95,8 @@ def save(samples: list[PackedSample], path: Path) -> None:
         "labels": np.concatenate([s.labels for s in samples]),
         "visibility": np.concatenate([s.visibility for s in samples]),
     }
-    partial = path.with_suffix(f".{os.getpid()}.partial.npz")  # another process may be rendering the same
-    try:
-        np.savez(partial, **arrays)  # type: ignore[arg-type]
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def load(path: Path) -> list[PackedSample]:

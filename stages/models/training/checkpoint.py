@@ -20,6 +20,7 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.messages import Classes
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.nano.network import Nano, NanoConfig
+from stages.models.whole_file import write_whole
 
 FORMAT = 1
 _HEADER = "everyframe"
@@ -99,18 +100,6 @@ def load_weights(network: Nano, state: dict[str, Tensor], path: Path) -> None:
                 f"{path}: weights {name} of shape {tuple(state[name].shape)}, not {tuple(own[name].shape)}"
             )
     network.load_state_dict(state)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write beside and rename, so that half a file is never read; a part that could not be written is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def _read(path: Path) -> tuple[_Header, dict[str, Tensor]]:

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from pipeline.messages.panels import Curves
-from stages.models.training.checkpoint import write_whole
 from stages.models.training.history import read_lines
+from stages.models.whole_file import write_whole
 from stages.publish.chart import draw_chart
 
 LOG, PICTURE = "log.jsonl", "curves.png"

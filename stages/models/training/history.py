@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from stages.models.training.checkpoint import write_whole
 from stages.models.training.recipe import Recipe
+from stages.models.whole_file import write_whole
 
 _EVERY = 20  # steps
 

@@ -16,7 +16,8 @@ from torch.optim import Optimizer
 from pipeline.errors import ModelError
 from stages.models.nano.network import Nano
 from stages.models.training.average import Average
-from stages.models.training.checkpoint import load_weights, write_whole
+from stages.models.training.checkpoint import load_weights
+from stages.models.whole_file import write_whole
 
 _HEADER = "everyframe-training"
 _FORMAT = 1
