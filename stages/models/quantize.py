@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +14,11 @@ from pipeline.messages import Float32, UInt8
 from stages.models.backend import Normalisation, check_file, unreadable
 from stages.models.focus import merge_focus
 from stages.models.openvino_runtime import ov, save_ir, without_telemetry
+from stages.models.quiet import quietly
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 _FIRST = 2
+_GPU_LOGGER = "torch.utils.cpp_extension"  # through which nncf warns on machines without a GPU
 
 
 def quantize(
@@ -67,7 +66,7 @@ def quantize(
         floats |= set(_convolutions(model)[:_FIRST])
     if last_in_float:
         floats |= last_convolutions(model)
-    with _quietly():
+    with quietly(_GPU_LOGGER):
         quantized = nncf.quantize(
             model,
             nncf.Dataset(_Counted(given, progress)),
@@ -82,7 +81,7 @@ def quantize(
 def load_nncf() -> Any:
     """The library. Raises `ModelError` where it is not installed."""
     try:
-        with without_telemetry(), _quietly():
+        with without_telemetry(), quietly(_GPU_LOGGER):
             import nncf
     except ImportError as exc:
         raise ModelError("INT8 needs nncf, which is not installed; pip install 'everyframe[int8]'") from exc
@@ -127,20 +126,6 @@ class _Counted:
             if number > self._told:
                 self._told = number
                 self._progress(number)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without nncf's own bars, and what it warns of on machines without a GPU."""
-    logger = logging.getLogger("torch.utils.cpp_extension")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _as_input(picture: UInt8, normalise: Normalisation) -> Float32:

@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.models.adaptation.found import Found, overlaps, pairs
+from stages.models.adaptation.found import Found, pairs
+from stages.models.overlap import overlaps
 
 Merge = Literal["fusion", "agreement"]
 SAME_OBJECT = 0.5  # IoU from which two looks show one object

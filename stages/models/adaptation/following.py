@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.config import TrackerConfig
 from pipeline.messages import BatchDetections, Detections
-from stages.models.adaptation.found import Found, overlaps
+from stages.models.adaptation.found import Found
+from stages.models.overlap import overlaps
 
 DOUBT = 0.5  # boxes below this share of their class's threshold are nothing, those between are doubtful
 STILL = 0.5  # IoU of the boxes around a hole from which what is put between them is a label

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.models.overlap import overlaps
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
@@ -59,15 +61,6 @@ def mirrored(found: Found, *, width: int) -> Found:
     boxes = found.boxes.copy()
     boxes[:, [0, 2]] = width - found.boxes[:, [2, 0]]
     return Found(boxes, found.scores, found.labels, found.agreed)
-
-
-def overlaps(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union, [N, 4] and [M, 4] xyxy -> [N, M]."""
-    corner = np.maximum(first[:, None, :2], second[None, :, :2])
-    opposite = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = (opposite - corner).clip(0).prod(2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1) for boxes in (first, second)]
-    return np.asarray(shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-6), np.float32)
 
 
 def pairs(first: Found, second: Found, *, iou: float) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.messages import Detections
+from stages.models.overlap import covered, overlaps
 
 Float32 = NDArray[np.float32]
 Int = NDArray[np.int64]
@@ -39,34 +40,17 @@ def matches(
     and lies by `iou_threshold` of its area in an ignored object of its class, or is of a class of which the truth may
     lack some, counts for nothing.
     """
-    free = ~ignored
+    free, shared, inside = ~ignored, overlaps(detections.boxes, boxes), covered(detections.boxes, boxes) * ignored
     for row in np.argsort(-detections.scores, kind="stable").tolist():
-        label, box = int(detections.labels[row]), detections.boxes[row]
-        overlap = overlaps(box, boxes) * (labels == label) * free
+        label = int(detections.labels[row])
+        overlap = shared[row] * (labels == label) * free
         best = int(overlap.argmax()) if len(overlap) else -1
         hit = best >= 0 and bool(overlap[best] >= iou_threshold)
         if hit:
             free[best] = False
-        elif label in open_labels or (covered(box, boxes) * ignored * (labels == label) >= iou_threshold).any():
+        elif label in open_labels or (inside[row] * (labels == label) >= iou_threshold).any():
             continue
         yield Match(row, label, float(detections.scores[row]), hit)
-
-
-def overlaps(box: Float32, boxes: Float32) -> Float32:
-    """IoU of one box [4] with each of [G, 4]: [G]."""
-    shared = _shared(box, boxes)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
-    return np.asarray(shared / np.maximum(areas - shared, 1e-6), np.float32)
-
-
-def covered(box: Float32, boxes: Float32) -> Float32:
-    """The share of one box [4] that lies in each of [G, 4]: [G]."""
-    return np.asarray(_shared(box, boxes) / max(float((box[2:] - box[:2]).prod()), 1e-6), np.float32)
-
-
-def _shared(box: Float32, boxes: Float32) -> Float32:
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    return np.asarray(sides.clip(0).prod(1), np.float32)
 
 
 def box_confusion(
@@ -85,16 +69,16 @@ def box_confusion(
     before others. What it counts for nothing in `matches` is not counted here either.
     """
     counts = np.zeros((classes + 1, classes + 1), np.int64)
-    free = ~ignored
+    free, shared, inside = ~ignored, overlaps(detections.boxes, boxes), covered(detections.boxes, boxes) * ignored
     for row in np.argsort(-detections.scores, kind="stable").tolist():
-        label, box = int(detections.labels[row]), detections.boxes[row]
-        overlap = overlaps(box, boxes) * free
+        label = int(detections.labels[row])
+        overlap = shared[row] * free
         preferred = np.where(overlap >= iou_threshold, overlap + (labels == label), 0)
         best = int(preferred.argmax()) if len(preferred) else -1
         if best >= 0 and preferred[best] > 0:
             free[best] = False
             counts[labels[best], label] += 1
-        elif label not in open_labels and not (covered(box, boxes) * ignored >= iou_threshold).any():
+        elif label not in open_labels and not (inside[row] >= iou_threshold).any():
             counts[classes, label] += 1
     counts[:classes, classes] += np.bincount(labels[free], minlength=classes)[:classes]
     return counts

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from stages.models.evaluation.matching import overlaps
+from stages.models.overlap import overlaps
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -82,7 +82,7 @@ class TrackQuality:
         sequences = self._clips.setdefault(clip, [_Sequence() for _ in self.names])
         for label, sequence in enumerate(sequences):
             mine, theirs = truth.labels == label, found.rows(found.labels == label)
-            similarity = _similarity(truth.boxes[mine], theirs.boxes)
+            similarity = overlaps(truth.boxes[mine], theirs.boxes).astype(np.float64)
             kept = _counted(similarity, ignored[mine], is_open=label in open_labels)
             sequence.truth.append(truth.ids[mine][~ignored[mine]])
             sequence.found.append(theirs.ids[kept])
@@ -127,13 +127,6 @@ def _metrics() -> list[Any]:
 
     quiet = {"PRINT_CONFIG": False}
     return [trackeval.metrics.HOTA(), trackeval.metrics.CLEAR(quiet), trackeval.metrics.Identity(quiet)]
-
-
-def _similarity(truth: NDArray[np.float32], found: NDArray[np.float32]) -> Float:
-    """IoU [G, N]."""
-    if not len(truth) or not len(found):
-        return np.zeros((len(truth), len(found)))
-    return np.stack([overlaps(box, found) for box in truth]).astype(np.float64)
 
 
 def _counted(similarity: Float, ignored: NDArray[np.bool_], *, is_open: bool) -> Int:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.messages import Detections
-from stages.models.evaluation.matching import covered, overlaps
+from stages.models.overlap import covered, overlaps
 
 Float = NDArray[np.float64]
 
@@ -61,32 +61,13 @@ class VocPrecision:
         """One picture; of `open_labels` the truth may lack some, and what matches none of it is not counted."""
         self._objects += np.bincount(labels[~ignored], minlength=len(self.names))
         taken = np.zeros(len(boxes), np.bool_)
+        shared, inside = overlaps(detections.boxes, boxes), covered(detections.boxes, boxes) * ignored
         for row in np.argsort(-detections.scores, kind="stable").tolist():
             label, score = int(detections.labels[row]), float(detections.scores[row])
-            hit = self._judge(detections.boxes[row], label, boxes, labels, ignored, taken)
+            same = labels == label
+            hit = _judge(shared[row] * same, inside[row] * same, ignored, taken)
             if hit is not None and (hit or label not in open_labels):
                 self._judged[label].append((score, hit))
-
-    def _judge(
-        self,
-        box: NDArray[np.float32],
-        label: int,
-        boxes: NDArray[np.float32],
-        labels: NDArray[np.int64],
-        ignored: NDArray[np.bool_],
-        taken: NDArray[np.bool_],
-    ) -> bool | None:
-        """Whether right; None where it counts for nothing."""
-        same = labels == label
-        overlap = overlaps(box, boxes) * same
-        best = int(overlap.argmax()) if len(overlap) else -1
-        if best < 0 or overlap[best] <= 0.5 or ignored[best]:
-            excused = bool((covered(box, boxes) * same * ignored > 0.5).any())
-            return None if excused or (best >= 0 and overlap[best] > 0.5) else False
-        if taken[best]:
-            return False
-        taken[best] = True
-        return True
 
     def by_class(self) -> dict[str, dict[str, float | None]]:
         """voc_ap11 and voc_ap of each class; None for one that the truth never shows."""
@@ -100,3 +81,20 @@ class VocPrecision:
         hits = np.cumsum([hit for _, hit in judged], dtype=np.float64)
         recall, precision = hits / total, hits / np.arange(1, len(hits) + 1)
         return {"voc_ap11": eleven_points(recall, precision), "voc_ap": all_points(recall, precision)}
+
+
+def _judge(
+    overlap: NDArray[np.float32],  # [G] IoU with objects of its class
+    inside: NDArray[np.float32],  # [G] its share within ignored ones
+    ignored: NDArray[np.bool_],
+    taken: NDArray[np.bool_],
+) -> bool | None:
+    """Whether a detection is right, its object then taken; None where it counts for nothing."""
+    best = int(overlap.argmax()) if len(overlap) else -1
+    if best < 0 or overlap[best] <= 0.5 or ignored[best]:
+        excused = bool((inside > 0.5).any())
+        return None if excused or (best >= 0 and overlap[best] > 0.5) else False
+    if taken[best]:
+        return False
+    taken[best] = True
+    return True

@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.messages import Float32, Int32
 from stages.detect.layout import best_class
 from stages.models.exporting.deployed import OUTPUT_NAMES
+from stages.models.overlap import overlaps
 from stages.suppress import suppress
 
 SEEN_SCORE: Final = 0.3  # what counts as a detection
@@ -125,19 +126,10 @@ def same_detections(left: Found, right: Found, tolerance: Tolerance) -> tuple[in
     for one, other in ((left, right), (right, left)):
         counted = one.scores >= SEEN_SCORE
         near = (
-            (_overlaps(one.boxes, other.boxes) >= tolerance.iou)
+            (overlaps(one.boxes, other.boxes) >= tolerance.iou)
             & (one.labels[:, None] == other.labels)
             & (np.abs(one.scores[:, None] - other.scores) <= tolerance.score)
         )
         same += int(near.any(1)[counted].sum())
         seen += int(counted.sum())
     return same, seen
-
-
-def _overlaps(left: Float32, right: Float32) -> Float32:
-    """IoU of [N, 4] with [M, 4]: [N, M]."""
-    low = np.maximum(left[:, None, :2], right[:, :2])
-    high = np.minimum(left[:, None, 2:], right[:, 2:])
-    shared = (high - low).clip(0).prod(2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (left, right)]
-    return np.asarray(shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1e-6), np.float32)

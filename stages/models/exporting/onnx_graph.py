@@ -6,12 +6,6 @@ file, and the arithmetic stays whatever the runtime chooses.
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
-
 import numpy as np
 import onnx
 import torch
@@ -19,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.errors import ModelError
 from stages.models.exporting.deployed import INPUT_NAME, OUTPUT_NAMES, Deployed
+from stages.models.quiet import quietly
 
 _OPSET = 18
 # Fewer values than this are biases and anchors: nothing to save, and anchors must stay exact.
@@ -38,7 +33,7 @@ def onnx_model(deployed: Deployed, *, width: int, height: int, half: bool = True
     Raises:
         ModelError: when a weight is beyond half precision.
     """
-    with torch.no_grad(), _quietly():
+    with torch.no_grad(), quietly("torch.onnx"):  # of its own steps, which say nothing of the network
         program = torch.onnx.export(
             deployed,
             (torch.zeros(2, 3, height, width),),
@@ -52,20 +47,6 @@ def onnx_model(deployed: Deployed, *, width: int, height: int, half: bool = True
     assert program is not None  # without a file to write to, there is one
     model = without_notes(program.model_proto)
     return halved(model) if half else model
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without what the exporter tells of its own steps, which says nothing about the network."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def without_notes(model: onnx.ModelProto) -> onnx.ModelProto:

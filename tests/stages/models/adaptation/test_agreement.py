@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stages.models.adaptation.agreement import agreed_by_mirror, merged, without_rivals
-from stages.models.adaptation.found import Found, mirrored, overlaps, pairs
+from stages.models.adaptation.found import Found, mirrored, pairs
+from stages.models.overlap import overlaps
 
 PERSON, CAR = 0, 1
 
