@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.messages import Detections
-from stages.models.adaptation.found import Found, overlaps, pairs
+from stages.models.adaptation.found import Found
 from stages.models.adaptation.picking import evenly
 from stages.models.adaptation.teacher import Teacher
 from stages.models.evaluation.box_precision import BoxPrecision
-from stages.models.evaluation.subject import Subject
+from stages.models.evaluation.matching import matches
+from stages.models.evaluation.subject import Subject, frame_of, run_stages
 from stages.models.evaluation.truth import REFERENCE_WIDTH
 from stages.models.labelled.packed import KeyedSample
 from stages.models.labelled.parts import Progress
@@ -92,9 +93,8 @@ def measure(
         unknown = [] if sample.known is None else np.flatnonzero(~sample.known).tolist()
         found = subject(sample.image, taxonomy, seq=index).detections
         precision.add(found, sample.boxes, sample.labels, ignored, open_labels=unknown)
-        counted = counts(_found(found), sample.boxes, sample.labels, ignored, len(taxonomy.things))
+        counted = counts(found, sample.boxes, sample.labels, ignored, len(taxonomy.things), open_labels=unknown)
         objects, hits, false = objects + counted[0], hits + counted[1], false + counted[2]
-        false[unknown] = 0
         if progress is not None:
             progress(said, index + 1, len(samples))
     if not objects.any():
@@ -115,34 +115,29 @@ def measure(
 
 
 def counts(
-    found: Found,
+    found: Detections,
     boxes: NDArray[np.float32],
     labels: NDArray[np.int64],
     ignored: NDArray[np.bool_],
     things: int,
     *,
-    iou: float = 0.5,
+    open_labels: Collection[int] = (),
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Of one frame, by class [things]: labels that count, those found, and boxes where no label is.
+    """Of one frame, by class [things]: labels that count, those found, and boxes where no label is; by `matches`.
 
     Args:
-        found: by the network.
+        found: by the network; counted from `COUNTED_SCORE` on.
         boxes: [N, 4] of the labels.
         labels: [N].
         ignored: [N] bool, labels that it is neither right nor wrong to find.
         things: how many classes there are.
-        iou: overlap of a label and what found it.
+        open_labels: classes that were not looked for.
     """
-    sure = found[found.scores >= COUNTED_SCORE]
-    truth = Found.of(boxes, np.ones(len(labels), np.float32), labels)
-    partner = pairs(truth[~ignored], sure, iou=iou)
-    left = np.setdiff1d(np.arange(len(sure)), partner)
-    doubtful = truth[ignored]
-    near = overlaps(sure.boxes[left], doubtful.boxes) * (sure.labels[left][:, None] == doubtful.labels[None])
-    left = left[near.max(1, initial=0.0) < iou]
-    counted = (truth[~ignored].labels, truth[~ignored].labels[partner >= 0], sure.labels[left])
-    objects, hits, false = (np.bincount(one, minlength=things) for one in counted)
-    return objects, hits, false
+    hits, false = (np.zeros(things, np.int64) for _ in range(2))
+    for match in matches(found, boxes, labels, ignored, open_labels=open_labels):
+        if match.score >= COUNTED_SCORE:
+            (hits if match.hit else false)[match.label] += 1
+    return np.bincount(labels[~ignored], minlength=things), hits, false
 
 
 def _found(detections: Detections) -> Found:
@@ -186,8 +181,6 @@ def times(
         images: [H, W, 3] each; taken again from the first as often as needed.
         frames: that are timed.
     """
-    from stages.models.evaluation.subject import frame_of, run_stages
-
     subject = Subject(model, score_floor=None)
     spent: dict[str, list[float]] = {name: [] for name in (*(one.name for one in teachers), subject.name)}
     for turn in range(WARM_UP + frames):

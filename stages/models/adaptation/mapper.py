@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from pipeline.config import EMBEDDED_MODEL, DetectorConfig, SegmenterConfig, SuppressConfig
 from pipeline.errors import DataError, ModelError
-from pipeline.messages import Batch, Classes, Detections, PanopticMap, Segments
+from pipeline.messages import Batch, Detections, PanopticMap, Segments
 from pipeline.stage import Stage
 from stages.models.adaptation.found import Found, pairs
-from stages.models.adaptation.teacher import frame_of
+from stages.models.evaluation.subject import frame_of, relabelling, run_stages
 from stages.models.labelled.taxonomy import Taxonomy
 
 
@@ -95,25 +95,13 @@ class NetworkMapper:
 
     def map(self, rgb: NDArray[np.uint8], objects: Detections) -> PanopticMap:
         """Its map of a picture [H, W, 3], given the objects in it. Raises `ModelError`."""
-        batch = Batch((frame_of(rgb),))
-        for stage in self._stages:
-            batch = stage(batch)
+        batch = run_stages(self._stages, frame_of(rgb))
         panoptic = batch.panoptic[0] if batch.panoptic else None
         assert panoptic is not None
         return panoptic.with_segments(of_objects(panoptic.segments, self._labels, objects))
 
 
-def relabelling(classes: Classes, taxonomy: Taxonomy) -> NDArray[np.int32]:
-    """The taxonomy's label of each of a network's classes [C]; -1 where it has none, or a thing would be stuff."""
-    labels = [taxonomy.label(name) for name in classes.names]
-    same = (
-        -1 if label is None or classes.is_thing(own) != taxonomy.classes.is_thing(label) else label
-        for own, label in enumerate(labels)
-    )
-    return np.array(list(same), np.int32)
-
-
-def of_objects(segments: Segments, labels: NDArray[np.int32], objects: Detections) -> Segments:
+def of_objects(segments: Segments, labels: NDArray[np.int64], objects: Detections) -> Segments:
     """Segments in the taxonomy's labels, each thing's with the row of the object whose box it fills, or -1.
 
     Args:
@@ -122,7 +110,7 @@ def of_objects(segments: Segments, labels: NDArray[np.int32], objects: Detection
         objects: in the taxonomy's labels.
     """
     kept = segments[labels[segments.labels] >= 0]
-    own = labels[kept.labels]
+    own = labels[kept.labels].astype(np.int32)
     things = np.flatnonzero(kept.is_thing)
     found = Found.of(kept.boxes[things], kept.scores[things], own[things].astype(np.int64))
     wanted = Found.of(objects.boxes, objects.scores, objects.labels.astype(np.int64))

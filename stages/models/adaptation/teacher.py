@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 
 from pipeline.config import EMBEDDED_MODEL, DetectorConfig, SuppressConfig, is_torch
 from pipeline.errors import DataError
-from pipeline.messages import Batch, Classes, Detections, Frame, Surface
+from pipeline.messages import Classes, Detections
 from pipeline.stage import Stage
 from stages.models.adaptation.agreement import agreed_by_mirror
 from stages.models.adaptation.found import Found, mirrored
+from stages.models.evaluation.subject import frame_of, run_stages
 from stages.models.labelled.taxonomy import Taxonomy
 
 FAINTEST = 0.1  # scores below are not even doubtful
@@ -75,27 +75,10 @@ class DetectorTeacher:
 
     def find(self, rgb: NDArray[np.uint8]) -> Found:
         """What it finds in one picture [H, W, 3]. Raises `ModelError`."""
-        batch = Batch((frame_of(rgb),))
-        for stage in self._stages:
-            batch = stage(batch)
+        batch = run_stages(self._stages, frame_of(rgb))
         found = batch.detections[0] if batch.detections else Detections.empty()
         labels = self._labels[found.labels]
         return Found.of(found.boxes, found.scores, labels)[labels >= 0]
-
-
-def frame_of(rgb: NDArray[np.uint8], *, seq: int = 0) -> Frame:
-    """A picture [H, W, 3] as a frame for the stages."""
-    return Frame(
-        source_id="footage",
-        epoch=1,
-        seq=seq,
-        pts=seq,
-        time_base=Fraction(1, 25),
-        capture_time_ns=0,
-        clock="recording",
-        arrival_monotonic_ns=0,
-        surface=Surface("rgb24", (rgb,)),
-    )
 
 
 def open_teacher(model: str, taxonomy: Taxonomy, *, device: str = "auto") -> DetectorTeacher:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.config import EMBEDDED_MODEL
+from pipeline.messages import Detections
 from stages.detect.build import WEIGHTS
 from stages.models.adaptation.comparing import counts, measure, shifts_of, times
 from stages.models.adaptation.found import Found
@@ -24,9 +25,13 @@ def labelled(boxes: list[list[float]], visibility: list[float]) -> Sample:
     return Sample(image, regions, found, np.zeros(count, np.int64), np.array(visibility, np.float32))
 
 
+def detections(boxes: list[list[float]], scores: list[float], labels: list[int]) -> Detections:
+    return Detections.of(np.array(boxes, np.float32), np.array(scores, np.float32), np.array(labels, np.int32))
+
+
 def test_found_missed_and_false_by_hand() -> None:
     boxes = np.array([[0, 0, 10, 20], [30, 0, 40, 20], [60, 0, 70, 20]], np.float32)
-    found = Found.of(
+    found = detections(
         [[0, 0, 10, 20], [0, 1, 10, 20], [60, 0, 70, 20], [30, 0, 40, 20], [0, 40, 10, 60]],
         [0.9, 0.8, 0.9, 0.3, 0.7],
         [0, 0, 0, 0, 1],
@@ -40,8 +45,16 @@ def test_found_missed_and_false_by_hand() -> None:
 
 def test_nothing_found_and_nothing_there() -> None:
     none = np.zeros((0, 4), np.float32)
-    objects, hits, false = counts(Found.empty(), none, np.zeros(0, np.int64), np.zeros(0, np.bool_), 3)
+    objects, hits, false = counts(Detections.empty(), none, np.zeros(0, np.int64), np.zeros(0, np.bool_), 3)
     assert objects.tolist() == hits.tolist() == false.tolist() == [0, 0, 0]
+
+
+def test_what_is_counted_is_what_average_precision_counts() -> None:
+    doubtful, truth = np.array([[0, 0, 100, 100]], np.float32), np.zeros(1, np.int64)
+    found = detections([[10, 10, 30, 50], [200, 0, 210, 20]], [0.9, 0.9], [0, 1])
+    objects, hits, false = counts(found, doubtful, truth, np.array([True]), 2, open_labels=[1])
+    # a box inside a doubtful one, however small, and one of a class that nobody looked for
+    assert objects.tolist() == hits.tolist() == false.tolist() == [0, 0]
 
 
 def test_the_embedded_network_is_measured_on_frames_it_knows() -> None:

@@ -10,9 +10,10 @@ import pytest
 from pipeline.errors import DataError, ModelError
 from pipeline.messages import Classes, PanopticMap, Segments, Transform
 from stages.models.adaptation.following import FrameLabels
-from stages.models.adaptation.mapper import SegmenterMapper, of_objects, open_mapper, relabelling
+from stages.models.adaptation.mapper import SegmenterMapper, of_objects, open_mapper
 from stages.models.adaptation.samples import LARGEST_SIDE, as_detections, sample_of
 from stages.models.adaptation.teacher import DetectorTeacher, checksum_of
+from stages.models.evaluation.subject import relabelling
 from stages.models.labelled.sample import FIRST_OBJECT, MAX_OBJECTS
 from stages.models.labelled.taxonomy import Taxonomy, world_taxonomy
 from stages.models.labelled.world import sample_of as sample_of_world
