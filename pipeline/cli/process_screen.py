@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from pipeline.cli.bars import shows_bars
 from pipeline.cli.complain import complain
 from pipeline.footage.listing import REPORT, Footage
 from pipeline.footage.shelf import Done
@@ -36,7 +37,7 @@ def screen_for(footage: Sequence[Footage], *, quiet: bool) -> Iterator[Screen]:
     console = Console(highlight=False)
     if quiet:
         yield Screen()
-    elif console.is_terminal and not console.is_dumb_terminal:
+    elif shows_bars(console):
         with Bars(console, footage) as bars:
             yield bars
     else:

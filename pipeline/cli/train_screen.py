@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from pipeline.cli.bars import Bars, shows_bars
 
 _LINES = 50  # of a whole training, where there is no bar
+ENDING: Final = "ending after this step"
 
 
 class Step(Protocol):
@@ -72,55 +73,37 @@ class Lines(Screen):
         print(text, flush=True)
 
     def ending(self) -> None:
-        print("ending after this step", flush=True)
+        print(ENDING, flush=True)
 
     def end(self, output: Path) -> None:
-        print(f"done: {output}/nano.safetensors; {output}/curves.png shows how it went", flush=True)
+        print(done(output), flush=True)
 
 
-class Bars(Lines):
+class Drawn(Screen):
     """A bar for what is opened, and one for the steps."""
 
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:.0f} of {task.total:.0f}"),
-            TextColumn("{task.fields[told]}"),
-            TimeRemainingColumn(compact=True),
-            console=console,
-        )
-        self._bars: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Bars:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
 
     def opening(self, what: str, done: int, of: int) -> None:
-        self._update(what, done, of, "")
+        self._bars(what, done, of)
         if done >= of:
-            self._progress.remove_task(self._bars.pop(what))
+            self._bars.end(what)
 
     def step(self, step: Step) -> None:
         if step.validation:
-            self._progress.print(f"step {step.number}: {escape(said(step))}")
+            self._bars.print(f"step {step.number}: {said(step)}")
         else:
-            self._update("steps", step.number, step.of, said(step))
+            self._bars("steps", step.number, step.of, words=said(step))
 
     def remark(self, text: str) -> None:
-        self._progress.print(escape(text))
+        self._bars.print(text)
 
     def ending(self) -> None:
-        self._progress.print("ending after this step")
+        self._bars.print(ENDING)
 
-    def _update(self, what: str, done: int, of: int, told: str) -> None:
-        if what not in self._bars:
-            self._bars[what] = self._progress.add_task(escape(what), total=of, told="")
-        self._progress.update(self._bars[what], completed=done, total=of, told=escape(told))
+    def end(self, output: Path) -> None:
+        print(done(output), flush=True)
 
 
 @contextmanager
@@ -129,11 +112,16 @@ def screen_for(*, quiet: bool) -> Iterator[Screen]:
     console = Console(highlight=False)
     if quiet:
         yield Screen()
-    elif console.is_terminal and not console.is_dumb_terminal:
+    elif shows_bars(console):
         with Bars(console) as bars:
-            yield bars
+            yield Drawn(bars)
     else:
         yield Lines()
+
+
+def done(output: Path) -> str:
+    """What there is in the end."""
+    return f"done: {output}/nano.safetensors; {output}/curves.png shows how it went"
 
 
 def said(step: Step) -> str:
