@@ -6,7 +6,7 @@ import argparse
 from typing import Any, Final
 
 from pipeline.cli.command import Command
-from pipeline.cli.values import at_least
+from pipeline.cli.values import at_least, size, within
 from pipeline.errors import UsageError
 
 NOTES: Final = """\
@@ -19,7 +19,7 @@ exit codes:
   0    measured
   1    a model, a picture or a label cannot be read, or DIR cannot be written
   2    the request cannot be carried out as written, or a package is missing
-  130  ended by Ctrl-C"""
+  130, 143  ended by Ctrl-C or SIGTERM"""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,10 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         help="of photographs (default: what 'hold_out' keeps from training, where it keeps any; else all)",
     )
     on.add_argument(
-        "--hold-out", metavar="SHARE", type=float, help="in place of 'hold_out' in the recipe, and for COCO's sets"
+        "--hold-out",
+        metavar="SHARE",
+        type=within(0, 0.999),
+        help="in place of 'hold_out' in the recipe, and for COCO's sets",
     )
     on.add_argument(
         "--limit", metavar="N", type=at_least(1, int), help="most photographs of a set, spread evenly over it"
@@ -95,15 +98,23 @@ def _add_ways(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--score",
         metavar="0..1",
-        type=float,
+        type=within(0, 1),
         default=0.4,
         help="boxes from here in the confusion matrix (default: 0.4)",
     )
     how.add_argument(
-        "--score-floor", metavar="0..1", type=float, default=0.001, help="boxes from here in AP (default: 0.001)"
+        "--score-floor",
+        metavar="0..1",
+        type=within(0, 1),
+        default=0.001,
+        help="boxes from here in AP (default: 0.001)",
     )
     how.add_argument(
-        "--size", metavar="WxH", default="640x352", help="of the picture that a checkpoint gets (default: 640x352)"
+        "--size",
+        metavar="WxH",
+        type=size,
+        default=(640, 352),
+        help="of the picture that a checkpoint gets (default: 640x352)",
     )
     how.add_argument(
         "--threads",
@@ -120,9 +131,10 @@ def _add_ways(parser: argparse.ArgumentParser) -> None:
 def _execute(arguments: argparse.Namespace) -> int:
     from pipeline import workshop
     from pipeline.cli.bars import bars
+    from pipeline.cli.interrupts import unwinding_on_sigterm
 
     asked = _asked(arguments)
-    with bars(quiet=arguments.quiet) as progress:
+    with unwinding_on_sigterm(), bars(quiet=arguments.quiet) as progress:
         done = workshop.evaluate(progress=progress, **asked)
     if not arguments.quiet:
         print(done.table)
@@ -138,10 +150,6 @@ def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
     given = (arguments.data, arguments.coco, arguments.coco_panoptic, arguments.worlds, arguments.clips, arguments.mot)
     if not any(given):
         raise UsageError("nothing to measure on; give --worlds, --clips, --data, --coco, --coco-panoptic or --mot")
-    for name, most in (("score", 1.0), ("score_floor", 1.0), ("hold_out", 0.999)):
-        value = getattr(arguments, name)
-        if value is not None and not 0 <= value <= most:
-            raise UsageError(f"--{name.replace('_', '-')}: {value} is not within 0 and {most:g}")
     return {
         "models": arguments.model,
         "data": [Path(file) for file in arguments.data],
@@ -158,7 +166,7 @@ def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
         "score_floor": arguments.score_floor,
         "settings": {"counted_score": arguments.score, "fit_temperature": arguments.temperature == "fit"},
         "tta": _views(arguments.tta),
-        "checkpoint_size": _size(arguments.size),
+        "checkpoint_size": arguments.size,
         "threads": arguments.threads,
         "latency_pictures": arguments.timed,
         "output": Path(arguments.output) if arguments.output else None,
@@ -188,13 +196,6 @@ def _scale(text: str) -> float:
     if not 0.25 <= value <= 4:
         raise UsageError(f"--tta: scale {text!r}; numbers from 0.25 to 4 can be given")
     return value
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise UsageError(f"--size: {text!r} is no size; 640x352 would be")
-    return int(width), int(height)
 
 
 COMMAND: Final = Command(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import re
 from typing import Final
 
 from pipeline.cli.command import Command
-from pipeline.cli.values import at_least, names
+from pipeline.cli.values import at_least, names, size
 from pipeline.errors import UsageError
 
 NOTES: Final = """\
@@ -42,7 +41,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="onnx, openvino, int8, torch (default: onnx)",
     )
     files.add_argument(
-        "--size", metavar="WxH", type=_size, help="of the network's picture, multiples of 32 (default: 640x352)"
+        "--size", metavar="WxH", type=size, help="of the network's picture, multiples of 32 (default: 640x352)"
     )
     files.add_argument("--f32", action="store_true", help="keep weights in float32: twice the size")
     files.add_argument("--version", metavar="TEXT", default="1", help="on the card (default: 1)")
@@ -82,13 +81,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "the float network's (default: 0.01)",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but what goes wrong")
-
-
-def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; 640x352 would be")
-    return int(found[1]), int(found[2])
 
 
 def _execute(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from math import inf
 from typing import TypeVar
@@ -25,6 +26,21 @@ def at_least(least: Number, kind: type[Number]) -> Callable[[str], Number]:
     return read
 
 
+def within(least: float, most: float) -> Callable[[str], float]:
+    """Reads a number that must lie between two others, or be one of them."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not within {least:g} and {most:g}")
+        return value
+
+    return read
+
+
 def seconds(text: str) -> float:
     """Reads a time from a beginning: ``90``, ``1:30`` or ``0:01:30.5``, in seconds."""
     try:
@@ -34,6 +50,14 @@ def seconds(text: str) -> float:
     if not 1 <= len(parts) <= 3 or not all(0 <= part < inf for part in parts) or any(part >= 60 for part in parts[1:]):
         raise argparse.ArgumentTypeError(f"{text!r} is no time; 90, 1:30 or 0:01:30 would be")
     return sum(part * float(60**place) for place, part in enumerate(reversed(parts)))
+
+
+def size(text: str) -> tuple[int, int]:
+    """Reads the width and height of a picture, ``640x352``."""
+    found = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; 640x352 would be")
+    return int(found[1]), int(found[2])
 
 
 def names(text: str) -> list[str]:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.cli.bars import SECONDS_BETWEEN_LINES, Lines
-from pipeline.cli.evaluate import _size, _views
+from pipeline.cli.evaluate import _views
+from pipeline.cli.values import size
 from pipeline.errors import UsageError
 from tests.pipeline.cli.command_line import everyframe
 
@@ -115,16 +115,6 @@ def test_options_are_read_as_they_are_written() -> None:
     assert _views(None) is None
     assert _views(["scales=0.75,1.5", "flip"]) == {"scales": (0.75, 1.5), "mirror": True}
     assert _views(["flip"]) == {"scales": (), "mirror": True}
-    assert _size("96x64") == (96, 64)
+    assert size("96x64") == (96, 64)
     with pytest.raises(UsageError, match="scale ''"):
         _views(["scales="])
-
-
-def test_without_a_terminal_progress_is_a_line_now_and_then() -> None:
-    told: list[str] = []
-    now = [0.0]
-    lines = Lines(told.append, now=lambda: now[0])
-    for done in range(1, 5):
-        lines("pictures", done, 4)
-        now[0] += SECONDS_BETWEEN_LINES / 2
-    assert told == ["pictures: 3 of 4"]
