@@ -100,8 +100,8 @@ def fine_tune(
 def recipe_of(plan: TunePlan, taxonomy: Taxonomy) -> Recipe:
     """The training as a recipe, but for its length. Raises `ModelError` where the start has no card."""
     from stages.models.exporting.card import network_config, read_whole_card
+    from stages.models.training.augment import AugmentSettings
     from stages.models.training.recipe import (
-        AugmentSettings,
         LearntClasses,
         NetworkSettings,
         OptimiserSettings,

@@ -2,88 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Annotated
 
 import cv2
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
+from pipeline.config.settings import Settings
 from stages.models.labelled.sample import FIRST_OBJECT, Sample
 from stages.models.labelled.views import mirror, u8
 from stages.models.training.windows import framed, random_window, whole_window
 
+Chance = Annotated[float, Meta(ge=0, le=1)]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AugmentConfig:
-    """How strongly and how often.
+
+class AugmentSettings(Settings, frozen=True):
+    """How pictures are changed before they are learnt from, and how often.
 
     Attributes:
-        whole_chance: chance to take the whole picture instead of a window of it.
-        smallest_window: least side of a window, as a share of the picture's.
-        largest_window: greatest side, likewise; above 1 the picture is seen smaller, with grey around it.
-        overhang: share of a window that may lie outside of the picture at either end of an axis.
-        keep_shapes: windows have the aspect of the view, so that nothing is seen wider or narrower than it is; of a
-            picture of another aspect, the whole has grey at two sides. False: the picture's own aspect.
-        stretch: how far the window's aspect may leave that, as a factor.
-        mirror_chance: chance of a mirror image.
-        colour_chance: chance of other colours.
-        channel_chance: chance of permuted channels (a blue car becomes a red one); sky and trees change too, so rarely.
-        repaint_chance: chance that a segment, an object or a kind of surface, gets a colour of its own.
-        blur_chance: chance of blur.
-        noise_chance: chance of sensor noise.
+        keep_shapes: windows have the aspect of the view; of a picture of another aspect, the whole has grey at two
+            sides. False: the picture's own aspect.
+        channels: a blue car becomes a red one; sky and trees change too, so rarely.
+        repaint: a segment is an object or a kind of surface.
     """
 
-    whole_chance: float = 0.4
-    smallest_window: float = 0.45
-    largest_window: float = 1.0
-    overhang: float = 0.0
-    keep_shapes: bool = False
-    stretch: float = 1.15
-    mirror_chance: float = 0.5
-    colour_chance: float = 0.8
-    channel_chance: float = 0.12
-    repaint_chance: float = 0.0
-    blur_chance: float = 0.15
-    noise_chance: float = 0.25
+    whole: Annotated[Chance, Meta(description="Chance of the whole picture instead of a window of it.")] = 0.3
+    smallest_window: Annotated[float, Meta(gt=0, le=1, description="Least side of a window, of the picture's.")] = 0.35
+    largest_window: Annotated[
+        float, Meta(ge=0.1, le=8, description="Greatest side; above 1 the picture is seen smaller, in grey.")
+    ] = 1.4
+    overhang: Annotated[Chance, Meta(description="Share of a window that may lie outside at either end.")] = 0.2
+    keep_shapes: Annotated[
+        bool, Meta(description="Nothing is seen wider or narrower than it is, but for `stretch`.")
+    ] = True
+    stretch: Annotated[float, Meta(ge=1, le=4, description="How far the aspect may be changed, as a factor.")] = 1.2
+    mirror: Chance = 0.5
+    colour: Chance = 0.8
+    channels: Annotated[Chance, Meta(description="Chance of permuted channels.")] = 0.05
+    repaint: Annotated[Chance, Meta(description="Chance that a segment gets a colour of its own.")] = 0.0
+    blur: Chance = 0.1
+    noise: Chance = 0.15
+    mosaic: Annotated[Chance, Meta(description="Chance of four pictures in one.")] = 0.0
+    mixup: Annotated[Chance, Meta(description="Chance of two pictures laid over each other.")] = 0.0
+    copy_paste: Annotated[Chance, Meta(description="Chance that another picture's things are pasted in.")] = 0.0
+    plain_end: Annotated[Chance, Meta(description="Share of the training, at its end, without mosaic and mixup.")] = (
+        0.15
+    )
 
 
-def augment(
-    sample: Sample, rng: np.random.Generator, *, width: int, height: int, config: AugmentConfig | None = None
-) -> Sample:
-    """A random view of the sample, `width` by `height`."""
-    config = config or AugmentConfig()
-    return dress(view(sample, rng, width=width, height=height, config=config), rng, config=config)
-
-
-def view(sample: Sample, rng: np.random.Generator, *, width: int, height: int, config: AugmentConfig) -> Sample:
+def view(sample: Sample, rng: np.random.Generator, *, width: int, height: int, settings: AugmentSettings) -> Sample:
     """A random window of the sample or all of it, `width` by `height`, perhaps mirrored; colours as they are."""
-    aspect = width / height if config.keep_shapes else None
-    if rng.random() < config.whole_chance:
+    aspect = width / height if settings.keep_shapes else None
+    if rng.random() < settings.whole:
         window = whole_window(sample, aspect=aspect)
     else:
         window = random_window(
             sample,
             rng,
             aspect=aspect,
-            smallest=config.smallest_window,
-            largest=config.largest_window,
-            stretch=config.stretch,
-            overhang=config.overhang,
+            smallest=settings.smallest_window,
+            largest=settings.largest_window,
+            stretch=settings.stretch,
+            overhang=settings.overhang,
         )
     sample = framed(sample, window, width=width, height=height)
-    return mirror(sample) if rng.random() < config.mirror_chance else sample
+    return mirror(sample) if rng.random() < settings.mirror else sample
 
 
-def dress(sample: Sample, rng: np.random.Generator, *, config: AugmentConfig) -> Sample:
+def dress(sample: Sample, rng: np.random.Generator, *, settings: AugmentSettings) -> Sample:
     """The sample in other colours and by a worse camera; nothing moves."""
-    image = repaint(sample, rng, chance=config.repaint_chance)
-    if rng.random() < config.colour_chance:
+    image = repaint(sample, rng, chance=settings.repaint)
+    if rng.random() < settings.colour:
         image = recolour(image, rng)
-    if rng.random() < config.channel_chance:
+    if rng.random() < settings.channels:
         image = np.ascontiguousarray(image[..., rng.permutation(3)])
-    if rng.random() < config.blur_chance:
+    if rng.random() < settings.blur:
         image = u8(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.3))))
-    if rng.random() < config.noise_chance:
+    if rng.random() < settings.noise:
         image = add_noise(image, rng, sigma=float(rng.uniform(2, 14)))
     return replace(sample, image=image)
 

@@ -16,13 +16,11 @@ from stages.models.labelled.class_settings import ClassSettings, KnownClasses, n
 from stages.models.labelled.specs import DataSpec
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.nano.network import STRIDES, NanoConfig
-from stages.models.training.augment import AugmentConfig
-from stages.models.training.losses.config import LossConfig, LossWeights
+from stages.models.training.augment import AugmentSettings
+from stages.models.training.losses import LossSettings
 
-Chance = Annotated[float, Meta(ge=0, le=1)]
 Side = Annotated[int, Meta(ge=32, le=4096, multiple_of=STRIDES[-1])]
 Rate = Annotated[float, Meta(gt=0, le=10)]
-Weight = Annotated[float, Meta(ge=0, le=1000)]
 
 
 class LearntClasses(ClassSettings, frozen=True):
@@ -50,81 +48,6 @@ class NetworkSettings(Settings, frozen=True):
     def __post_init__(self) -> None:
         if self.bins == 1:
             raise ValueError("bins is 1; it is 0, or 2 and more")
-
-
-class AugmentSettings(Settings, frozen=True):
-    """How pictures are changed before they are learnt from."""
-
-    whole: Annotated[Chance, Meta(description="Chance of the whole picture instead of a window of it.")] = 0.3
-    smallest_window: Annotated[float, Meta(gt=0, le=1, description="Least side of a window, of the picture's.")] = 0.35
-    largest_window: Annotated[
-        float, Meta(ge=0.1, le=8, description="Greatest side; above 1 the picture is seen smaller, in grey.")
-    ] = 1.4
-    overhang: Annotated[Chance, Meta(description="Share of a window that may lie outside at either end.")] = 0.2
-    keep_shapes: Annotated[
-        bool, Meta(description="Nothing is seen wider or narrower than it is, but for `stretch`.")
-    ] = True
-    stretch: Annotated[float, Meta(ge=1, le=4, description="How far the aspect may be changed, as a factor.")] = 1.2
-    mirror: Chance = 0.5
-    colour: Chance = 0.8
-    channels: Annotated[Chance, Meta(description="Chance of permuted channels.")] = 0.05
-    repaint: Annotated[Chance, Meta(description="Chance that a segment gets a colour of its own.")] = 0.0
-    blur: Chance = 0.1
-    noise: Chance = 0.15
-    mosaic: Annotated[Chance, Meta(description="Chance of four pictures in one.")] = 0.0
-    mixup: Annotated[Chance, Meta(description="Chance of two pictures laid over each other.")] = 0.0
-    copy_paste: Annotated[Chance, Meta(description="Chance that another picture's things are pasted in.")] = 0.0
-    plain_end: Annotated[Chance, Meta(description="Share of the training, at its end, without mosaic and mixup.")] = (
-        0.15
-    )
-
-    def config(self) -> AugmentConfig:
-        """As the functions that change single pictures take it."""
-        return AugmentConfig(
-            whole_chance=self.whole,
-            smallest_window=self.smallest_window,
-            largest_window=self.largest_window,
-            overhang=self.overhang,
-            keep_shapes=self.keep_shapes,
-            stretch=self.stretch,
-            mirror_chance=self.mirror,
-            colour_chance=self.colour,
-            channel_chance=self.channels,
-            repaint_chance=self.repaint,
-            blur_chance=self.blur,
-            noise_chance=self.noise,
-        )
-
-
-class LossWeightSettings(Settings, frozen=True):
-    """How much each term counts."""
-
-    classes: Weight = 2.0
-    boxes: Weight = 2.5
-    masks: Weight = 1.5
-    semantic: Weight = 1.5
-    distances: Annotated[Weight, Meta(description="Where the network has distributions of them.")] = 0.5
-
-
-class LossSettings(Settings, frozen=True):
-    """Which losses are taken, and how much each counts."""
-
-    classes: Literal["quality-focal", "focal", "bce"] = "quality-focal"
-    boxes: Literal["ciou", "diou", "giou", "iou"] = "ciou"
-    masks: Annotated[dict[str, Weight], Meta(description="Shares of bce, dice, focal and lovasz.")] = msgspec.field(
-        default_factory=lambda: {"bce": 1.0, "dice": 1.0}
-    )
-    semantic: Annotated[
-        dict[str, Weight], Meta(description="Shares of cross-entropy, ohem, dice, lovasz and focal.")
-    ] = msgspec.field(default_factory=lambda: {"cross-entropy": 1.0})
-    weights: LossWeightSettings = LossWeightSettings()
-
-    def config(self) -> LossConfig:
-        """As the sum of all losses takes it. Raises `ConfigError`."""
-        weights = LossWeights(**msgspec.structs.asdict(self.weights))
-        return LossConfig(
-            classes=self.classes, boxes=self.boxes, masks=self.masks, semantic=self.semantic, weights=weights
-        )
 
 
 class OptimiserSettings(Settings, frozen=True):
@@ -221,11 +144,7 @@ class Recipe(Settings, frozen=True):
         return NanoConfig(
             things=len(taxonomy.things),
             classes=len(taxonomy.classes.names),
-            backbone=self.network.backbone,
-            pyramid=self.network.pyramid,
-            mask_width=self.network.mask_width,
-            coefficients=self.network.coefficients,
-            bins=self.network.bins,
+            **msgspec.structs.asdict(self.network),
         )
 
 

@@ -123,7 +123,6 @@ def run_recipe(
 
 def _check(recipe: Recipe, output: Path, copies: int) -> None:
     """Tell what is wrong with a recipe or a folder before anything is rendered."""
-    recipe.loss.config()
     teacher_of(recipe, recipe.taxonomy())
     machine_for(recipe, copies=copies)
     try:

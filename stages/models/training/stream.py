@@ -66,7 +66,6 @@ class Batches(Dataset[TrainingBatch]):
         self.count = recipe.batch // copies + (rank < recipe.batch % copies)  # the first copies take what is left over
         chances = np.array([one.weight * len(one.pictures) for one in sets], np.float64)
         self.chances = chances / chances.sum()
-        self.config = recipe.augment.config()
 
     def __len__(self) -> int:
         return self.recipe.steps
@@ -86,22 +85,22 @@ class Batches(Dataset[TrainingBatch]):
 
     def _sample(self, rng: np.random.Generator, width: int, height: int, *, plain: bool) -> tuple[Sample, bool]:
         """A picture as it is learnt from, and whether the teacher is asked about it."""
-        chances, (sample, taught) = self.recipe.augment, self._draw(rng)
-        if not plain and rng.random() < chances.mosaic:
+        changes, (sample, taught) = self.recipe.augment, self._draw(rng)
+        if not plain and rng.random() < changes.mosaic:
             drawn = [(sample, taught), *(self._draw(rng) for _ in range(3))]
             taught = all(asked for _, asked in drawn)
             sample = mosaic([one for one, _ in drawn], rng, width=width, height=height)
         else:
-            sample = view(sample, rng, width=width, height=height, config=self.config)
-            if rng.random() < chances.copy_paste:
+            sample = view(sample, rng, width=width, height=height, settings=changes)
+            if rng.random() < changes.copy_paste:
                 donor, asked = self._draw(rng)
                 taught = taught and asked
-                sample = copy_paste(sample, view(donor, rng, width=width, height=height, config=self.config), rng)
-        if not plain and rng.random() < chances.mixup:
+                sample = copy_paste(sample, view(donor, rng, width=width, height=height, settings=changes), rng)
+        if not plain and rng.random() < changes.mixup:
             other, asked = self._draw(rng)
             taught = taught and asked
-            sample = mixup(sample, view(other, rng, width=width, height=height, config=self.config), rng)
-        return dress(sample, rng, config=self.config), taught
+            sample = mixup(sample, view(other, rng, width=width, height=height, settings=changes), rng)
+        return dress(sample, rng, settings=changes), taught
 
     def _draw(self, rng: np.random.Generator) -> tuple[Sample, bool]:
         one = self.sets[int(rng.choice(len(self.sets), p=self.chances))]

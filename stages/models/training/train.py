@@ -92,7 +92,6 @@ class _Training:
         self.state = self._begun()
         self.fingerprint = recipe.fingerprint()
         self.history = History(output / LOG, tell if replica.rank == 0 else None, recipe)
-        self.loss = recipe.loss.config()
         self.class_weights = self._class_weights()
 
     def run(self) -> bool:
@@ -135,12 +134,14 @@ class _Training:
 
     def _terms(self, network: Nano, batch: TrainingBatch) -> dict[str, Tensor]:
         output, targets = self._forward(network, batch)
-        terms = total_loss(output, targets, config=self.loss, class_weights=self.class_weights)
+        terms = total_loss(output, targets, settings=self.recipe.loss, class_weights=self.class_weights)
         if self.recipe.teacher is not None and batch.answers:
             taught = distillation_loss(output.class_logits.float(), output.boxes, batch.answers)
             terms |= {
-                "taught_classes": taught["taught_classes"] * self.loss.weights.classes * self.recipe.teacher.weight,
-                "taught_boxes": taught["taught_boxes"] * self.loss.weights.boxes * self.recipe.teacher.weight,
+                "taught_classes": taught["taught_classes"]
+                * self.recipe.loss.weights.classes
+                * self.recipe.teacher.weight,
+                "taught_boxes": taught["taught_boxes"] * self.recipe.loss.weights.boxes * self.recipe.teacher.weight,
             }
         return terms
 

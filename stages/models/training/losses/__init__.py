@@ -2,7 +2,7 @@
 
 from stages.models.training.losses.boxes import BOX_LOSSES, box_loss, distribution_loss
 from stages.models.training.losses.classes import CLASS_LOSSES, class_loss
-from stages.models.training.losses.config import LossConfig, LossWeights
+from stages.models.training.losses.config import LossSettings, LossWeightSettings
 from stages.models.training.losses.masks import MASK_LOSSES, inside_boxes, mask_loss
 from stages.models.training.losses.stuff import STUFF_LOSSES, semantic_loss
 from stages.models.training.losses.target import VOID, Target
@@ -14,8 +14,8 @@ __all__ = [
     "MASK_LOSSES",
     "STUFF_LOSSES",
     "VOID",
-    "LossConfig",
-    "LossWeights",
+    "LossSettings",
+    "LossWeightSettings",
     "Target",
     "best_of_each",
     "box_loss",

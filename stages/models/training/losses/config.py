@@ -2,62 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from typing import Annotated, Literal
 
-from pipeline.errors import ConfigError
+import msgspec
+from msgspec import Meta
+
+from pipeline.config.settings import Settings
 from stages.models.training.losses.boxes import BOX_LOSSES
 from stages.models.training.losses.classes import CLASS_LOSSES
 from stages.models.training.losses.masks import MASK_LOSSES
 from stages.models.training.losses.stuff import STUFF_LOSSES
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LossWeights:
-    """How much each term counts; `distances` only where the network has distributions of them."""
-
-    classes: float = 2.0
-    boxes: float = 2.5
-    masks: float = 1.5
-    semantic: float = 1.5
-    distances: float = 0.5
+Weight = Annotated[float, Meta(ge=0, le=1000)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LossConfig:
-    """The losses by name.
+class LossWeightSettings(Settings, frozen=True):
+    """How much each term counts."""
 
-    Attributes:
-        classes: of scores, one of `CLASS_LOSSES`.
-        boxes: one of `BOX_LOSSES`.
-        masks: names of `MASK_LOSSES`, and the share of each.
-        semantic: names of `STUFF_LOSSES`, and the share of each.
-        weights: how much each term counts.
-        masks_per_object: masks are learnt at this many of an object's best anchors; they cost more than boxes.
+    classes: Weight = 2.0
+    boxes: Weight = 2.5
+    masks: Weight = 1.5
+    semantic: Weight = 1.5
+    distances: Annotated[Weight, Meta(description="Where the network has distributions of them.")] = 0.5
 
-    Raises:
-        ConfigError: for a name that is none, or no name at all.
-    """
 
-    classes: str = "quality-focal"
-    boxes: str = "ciou"
-    masks: Mapping[str, float] = field(default_factory=lambda: {"bce": 1.0, "dice": 1.0})
-    semantic: Mapping[str, float] = field(default_factory=lambda: {"cross-entropy": 1.0})
-    weights: LossWeights = field(default_factory=LossWeights)
-    masks_per_object: int = 2
+class LossSettings(Settings, frozen=True):
+    """Which losses are taken, and how much each counts."""
+
+    classes: Literal["quality-focal", "focal", "bce"] = "quality-focal"
+    boxes: Literal["ciou", "diou", "giou", "iou"] = "ciou"
+    masks: Annotated[dict[str, Weight], Meta(description="Shares of bce, dice, focal and lovasz.")] = msgspec.field(
+        default_factory=lambda: {"bce": 1.0, "dice": 1.0}
+    )
+    semantic: Annotated[
+        dict[str, Weight], Meta(description="Shares of cross-entropy, ohem, dice, lovasz and focal.")
+    ] = msgspec.field(default_factory=lambda: {"cross-entropy": 1.0})
+    weights: LossWeightSettings = LossWeightSettings()
 
     def __post_init__(self) -> None:
-        if self.masks_per_object < 1:
-            raise ConfigError(f"loss.masks_per_object: {self.masks_per_object}; it is 1 or more")
-        _check("loss.classes", [self.classes], CLASS_LOSSES)
-        _check("loss.boxes", [self.boxes], BOX_LOSSES)
-        _check("loss.masks", self.masks, MASK_LOSSES)
-        _check("loss.semantic", self.semantic, STUFF_LOSSES)
+        _check("classes", [self.classes], CLASS_LOSSES)
+        _check("boxes", [self.boxes], BOX_LOSSES)
+        _check("masks", self.masks, MASK_LOSSES)
+        _check("semantic", self.semantic, STUFF_LOSSES)
 
 
 def _check(path: str, names: Collection[str], known: Collection[str]) -> None:
     if not names:
-        raise ConfigError(f"{path}: there is none; give at least one of {', '.join(known)}")
+        raise ValueError(f"loss.{path}: there is none; give at least one of {', '.join(known)}")
     for name in names:
         if name not in known:
-            raise ConfigError(f"{path}: {name!r}; there are {', '.join(known)}")
+            raise ValueError(f"loss.{path}: {name!r}; there are {', '.join(known)}")

@@ -9,7 +9,7 @@ from stages.models.nano.network import MASK_STRIDE, NEAREST_DISTANCE, NanoOutput
 from stages.models.training.assign import Assignment, assign
 from stages.models.training.losses.boxes import box_loss, distribution_loss
 from stages.models.training.losses.classes import class_loss
-from stages.models.training.losses.config import LossConfig, LossWeights
+from stages.models.training.losses.config import LossSettings
 from stages.models.training.losses.masks import mask_loss
 from stages.models.training.losses.stuff import semantic_loss
 from stages.models.training.losses.target import Target
@@ -19,9 +19,9 @@ def total_loss(
     output: NanoOutput,
     targets: list[Target],
     *,
-    config: LossConfig | None = None,
-    weights: LossWeights | None = None,
+    settings: LossSettings | None = None,
     class_weights: Tensor | None = None,
+    masks_per_object: int = 2,
 ) -> dict[str, Tensor]:
     """The weighted terms of a batch by name; their sum is what to minimise.
 
@@ -31,12 +31,12 @@ def total_loss(
     Args:
         output: the network's answer for N pictures.
         targets: N ground truths.
-        config: which losses are taken.
-        weights: how much each term counts, in place of the configuration's.
+        settings: which losses are taken, and how much each counts.
         class_weights: [classes] weights of the semantic classes, or None for equal ones.
+        masks_per_object: masks are learnt at this many of an object's best anchors; they cost more than boxes.
     """
-    config = config or LossConfig()
-    weights = weights or config.weights
+    settings = settings or LossSettings()
+    weights = settings.weights
     height, width = (side * MASK_STRIDE for side in output.semantic.shape[2:])
     anchors = anchor_points(height, width, device=output.boxes.device)
     output = in_full(output)
@@ -50,15 +50,15 @@ def total_loss(
         target_sum += max(float(found.targets.sum()), len(target.boxes) / 2)
         box_weight += float(found.weights.sum())
         truth = target.boxes[found.objects]
-        sums["classes"] += _class_term(logits, found, target, anchors, config)
-        sums["boxes"] += box_loss(boxes[found.anchors], truth, found.weights, kind=config.boxes)
+        sums["classes"] += _class_term(logits, found, target, anchors, settings)
+        sums["boxes"] += box_loss(boxes[found.anchors], truth, found.weights, kind=settings.boxes)
         if output.distances is not None:
             sums["distances"] += _distance_term(output.distances[index], found, truth, anchors)
-        chosen = _with_mask(best_of_each(found, config.masks_per_object), found, target)
+        chosen = _with_mask(best_of_each(found, masks_per_object), found, target)
         mask_count += len(chosen)
-        sums["masks"] += _mask_term(output, index, found, chosen, target, config)
+        sums["masks"] += _mask_term(output, index, found, chosen, target, settings)
     maps = torch.stack([target.semantic for target in targets])
-    semantic = semantic_loss(output.semantic, maps, class_weights, kinds=config.semantic)
+    semantic = semantic_loss(output.semantic, maps, class_weights, kinds=settings.semantic)
     terms = {
         "classes": weights.classes * sums["classes"] / target_sum,
         "boxes": weights.boxes * sums["boxes"] / box_weight,
@@ -92,14 +92,14 @@ def best_of_each(found: Assignment, count: int) -> Tensor:
     return order[rank < count]
 
 
-def _class_term(logits: Tensor, found: Assignment, target: Target, anchors: Tensor, config: LossConfig) -> Tensor:
+def _class_term(logits: Tensor, found: Assignment, target: Target, anchors: Tensor, settings: LossSettings) -> Tensor:
     wanted = torch.zeros_like(logits)
     wanted[found.anchors, target.labels[found.objects]] = found.targets
     counted = ~_in_any(anchors, target.ignored)
     counted[found.anchors] = True
     if target.known is not None:
         counted = counted[:, None] & (target.known | (wanted > 0))
-    return class_loss(logits, wanted, counted, kind=config.classes)
+    return class_loss(logits, wanted, counted, kind=settings.classes)
 
 
 def _distance_term(logits: Tensor, found: Assignment, boxes: Tensor, anchors: Tensor) -> Tensor:
@@ -117,13 +117,13 @@ def _with_mask(chosen: Tensor, found: Assignment, target: Target) -> Tensor:
 
 
 def _mask_term(
-    output: NanoOutput, index: int, found: Assignment, chosen: Tensor, target: Target, config: LossConfig
+    output: NanoOutput, index: int, found: Assignment, chosen: Tensor, target: Target, settings: LossSettings
 ) -> Tensor:
     objects = found.objects[chosen]
     coefficients = output.coefficients[index][found.anchors[chosen]]
     masks = target.instances[None] == (objects + 1).to(torch.uint8)[:, None, None]
     boxes = target.boxes[objects] / MASK_STRIDE
-    return mask_loss(coefficients, output.prototypes[index], masks, boxes, kinds=config.masks)
+    return mask_loss(coefficients, output.prototypes[index], masks, boxes, kinds=settings.masks)
 
 
 def _in_any(anchors: Tensor, boxes: Tensor) -> Tensor:

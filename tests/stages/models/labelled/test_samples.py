@@ -10,7 +10,7 @@ import pytest
 from stages.models.labelled.sample import FIRST_OBJECT, Sample, pack, unpack
 from stages.models.labelled.views import is_ignored, mirror, object_masks, resample
 from stages.models.labelled.world import load, sample_of, save
-from stages.models.training.augment import augment, repaint
+from stages.models.training.augment import AugmentSettings, dress, repaint, view
 from stages.models.training.losses import VOID
 from stages.models.training.targets import target_of
 from stages.models.world import WorldFrame
@@ -78,12 +78,13 @@ def test_a_window_scales_boxes_and_lowers_visibility_of_what_it_cuts() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_augmented_boxes_stay_around_their_objects(seed: int) -> None:
-    view = augment(street(), np.random.default_rng(seed), width=192, height=128)
-    assert view.image.shape == (128, 192, 3)
-    assert view.image.dtype == np.uint8
+    rng, settings = np.random.default_rng(seed), AugmentSettings()
+    seen = dress(view(street(), rng, width=192, height=128, settings=settings), rng, settings=settings)
+    assert seen.image.shape == (128, 192, 3)
+    assert seen.image.dtype == np.uint8
     for index in range(2):
-        if (view.regions == FIRST_OBJECT + index).any() and view.visibility[index] > 0.2:
-            assert np.abs(np.array(tight_box(view, index)) - view.boxes[index]).max() <= 3
+        if (seen.regions == FIRST_OBJECT + index).any() and seen.visibility[index] > 0.2:
+            assert np.abs(np.array(tight_box(seen, index)) - seen.boxes[index]).max() <= 3
 
 
 def test_repainting_changes_whole_segments_and_no_others() -> None:

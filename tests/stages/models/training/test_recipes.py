@@ -20,7 +20,6 @@ def test_a_recipe_of_the_package_reads(path: Path) -> None:
     taxonomy = recipe.taxonomy()
     config = recipe.network_config(taxonomy)
     assert (config.things, config.classes) == (len(taxonomy.things), len(taxonomy.classes.names))
-    recipe.loss.config()
 
 
 def test_changes_take_the_place_of_the_file(tmp_path: Path) -> None:
@@ -33,6 +32,12 @@ def test_changes_take_the_place_of_the_file(tmp_path: Path) -> None:
 def test_files_that_are_no_recipes(tmp_path: Path, text: str) -> None:
     (tmp_path / "one.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"one\.yaml"):
+        read_recipe(tmp_path / "one.yaml")
+
+
+def test_names_of_no_loss_are_refused_with_those_there_are(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text("data: [{kind: world}]\nloss: {semantic: {dice: 1, tversky: 1}}\n")
+    with pytest.raises(ConfigError, match=r"one\.yaml: loss\.semantic: 'tversky'; there are cross-entropy, .*lovasz"):
         read_recipe(tmp_path / "one.yaml")
 
 

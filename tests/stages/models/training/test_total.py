@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.errors import ConfigError
 from stages.models.nano.network import NEAREST_DISTANCE, NanoOutput, anchor_points
 from stages.models.training.losses import (
     BOX_LOSSES,
@@ -17,8 +16,8 @@ from stages.models.training.losses import (
     MASK_LOSSES,
     STUFF_LOSSES,
     VOID,
-    LossConfig,
-    LossWeights,
+    LossSettings,
+    LossWeightSettings,
     Target,
     total_loss,
 )
@@ -83,7 +82,7 @@ def test_the_default_gives_what_it_always_gave() -> None:
     more = total_loss(
         answer(),
         truth(),
-        config=LossConfig(masks_per_object=3),
+        masks_per_object=3,
         class_weights=torch.tensor([2.0, 2, 2, 1, 1]),
     )
     expected |= {"masks": 1.6530504, "semantic": 4.4327185}
@@ -91,17 +90,16 @@ def test_the_default_gives_what_it_always_gave() -> None:
 
 
 def test_weights_scale_their_terms() -> None:
-    weights = LossWeights(classes=1.0, boxes=5.0, masks=3.0, semantic=0.0)
+    weights = LossWeightSettings(classes=1.0, boxes=5.0, masks=3.0, semantic=0.0)
     once = values(total_loss(answer(), truth()))
-    other = values(total_loss(answer(), truth(), weights=weights))
-    assert other == values(total_loss(answer(), truth(), config=LossConfig(weights=weights)))
+    other = values(total_loss(answer(), truth(), settings=LossSettings(weights=weights)))
     expected = {"classes": once["classes"] / 2, "boxes": once["boxes"] * 2, "masks": once["masks"] * 2, "semantic": 0}
     assert other == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", sorted(BOX_LOSSES))
 def test_a_box_loss_by_name_changes_that_term_alone(name: str) -> None:
-    terms, usual = (values(total_loss(answer(), truth(), config=LossConfig(boxes=kind))) for kind in (name, "ciou"))
+    terms, usual = (values(total_loss(answer(), truth(), settings=LossSettings(boxes=kind))) for kind in (name, "ciou"))
     assert (terms["boxes"] == usual["boxes"]) == (name == "ciou")
     assert all(terms[term] == usual[term] for term in ("classes", "masks", "semantic"))
 
@@ -116,8 +114,8 @@ def test_a_box_loss_by_name_changes_that_term_alone(name: str) -> None:
     ],
 )
 def test_names_of_no_loss_are_refused(config: dict, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        LossConfig(**config)
+    with pytest.raises(ValueError, match=message):
+        LossSettings(**config)
 
 
 def test_targets_go_to_a_device_whole() -> None:
@@ -200,9 +198,9 @@ def test_every_choice_is_finite_with_slopes(classes: str, masks: str, stuff: str
     leaves = [part.clone().requires_grad_() for part in output]
     first = truth()[0]
     broken = replace(first, boxes=torch.tensor([[8.0, 8, 8, 40], [50, 20, 50, 20]]))  # boxes of no area
-    config = LossConfig(classes=classes, boxes="giou", masks={masks: 1.0}, semantic={stuff: 1.0})
+    settings = LossSettings(classes=classes, boxes="giou", masks={masks: 1.0}, semantic={stuff: 1.0})
     for targets in (truth(), [empty(), empty()], [broken, empty()]):
-        terms = total_loss(NanoOutput(*leaves), targets, config=config)
+        terms = total_loss(NanoOutput(*leaves), targets, settings=settings)
         total = torch.stack(list(terms.values())).sum()
         assert torch.isfinite(total)
         for slope in torch.autograd.grad(total, leaves, allow_unused=True):
@@ -214,8 +212,8 @@ def test_distances_are_learnt_where_there_are_bins() -> None:
     output = answer(bins=bins)
     assert "distances" not in total_loss(answer(), truth())
     uniform = output._replace(distances=torch.zeros_like(output.distances))
-    weights = LossWeights(distances=1.0)
-    terms = total_loss(uniform, truth(), weights=weights)
+    settings = LossSettings(weights=LossWeightSettings(distances=1.0))
+    terms = total_loss(uniform, truth(), settings=settings)
     # the entropy of thirteen equal bins, at the positives' weight over one more than their sum
     share = float(terms["distances"]) / math.log(bins + 1)
     assert 0.5 < share < 1
@@ -229,7 +227,7 @@ def test_distances_are_learnt_where_there_are_bins() -> None:
         peaked[index].scatter_(2, below, (below + 1 - places[..., None]).clamp(min=1e-6).log())
         peaked[index].scatter_(2, below + 1, (places[..., None] - below).clamp(min=1e-6).log())
     alone = replace(first, boxes=first.boxes[:1], labels=first.labels[:1])
-    right = total_loss(output._replace(distances=peaked), [alone, second], weights=weights)
-    wrong = total_loss(output._replace(distances=-peaked), [alone, second], weights=weights)
+    right = total_loss(output._replace(distances=peaked), [alone, second], settings=settings)
+    wrong = total_loss(output._replace(distances=-peaked), [alone, second], settings=settings)
     assert float(right["distances"]) < math.log(2)  # no more than the entropy of two bins
     assert float(wrong["distances"]) > 10

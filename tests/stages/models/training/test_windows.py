@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stages.models.labelled.sample import FIRST_OBJECT, Sample
-from stages.models.training.augment import AugmentConfig, augment
+from stages.models.training.augment import AugmentSettings, dress, view
 from stages.models.training.windows import PADDING, framed, random_window, whole_window
 
 
@@ -69,18 +69,19 @@ def test_the_whole_picture_is_centred() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_views_that_keep_shapes_show_a_square_as_one(seed: int) -> None:
-    config = AugmentConfig(smallest_window=0.9, largest_window=1.6, overhang=0.1, keep_shapes=True, stretch=1.0)
+    settings = AugmentSettings(smallest_window=0.9, largest_window=1.6, overhang=0.1, stretch=1.0)
     image = np.zeros((60, 80, 3), np.uint8)
     regions = np.ones((60, 80), np.uint8)
     regions[20:40, 30:50] = FIRST_OBJECT
     sample = Sample(image, regions, np.array([[30, 20, 50, 40]], np.float32), np.array([0]), np.ones(1, np.float32))
-    view = augment(sample, np.random.default_rng(seed), width=192, height=64, config=config)
-    rows, columns = np.nonzero(view.regions == FIRST_OBJECT)
-    if view.visibility[0] > 0.999:
-        sides = view.boxes[0, 2:] - view.boxes[0, :2]
+    rng = np.random.default_rng(seed)
+    seen = dress(view(sample, rng, width=192, height=64, settings=settings), rng, settings=settings)
+    rows, columns = np.nonzero(seen.regions == FIRST_OBJECT)
+    if seen.visibility[0] > 0.999:
+        sides = seen.boxes[0, 2:] - seen.boxes[0, :2]
         assert sides[0] == pytest.approx(sides[1], rel=0.08)
     if len(rows):
-        assert columns.min() >= view.boxes[0, 0] - 1.01
-        assert columns.max() + 1 <= view.boxes[0, 2] + 1.01
-        assert rows.min() >= view.boxes[0, 1] - 1.01
-        assert rows.max() + 1 <= view.boxes[0, 3] + 1.01
+        assert columns.min() >= seen.boxes[0, 0] - 1.01
+        assert columns.max() + 1 <= seen.boxes[0, 2] + 1.01
+        assert rows.min() >= seen.boxes[0, 1] - 1.01
+        assert rows.max() + 1 <= seen.boxes[0, 3] + 1.01
