@@ -1,7 +1,7 @@
 """Overlap of boxes in xyxy, differentiable.
 
 Sources: generalised IoU, Rezatofighi et al. 2019 (arXiv:1902.09630); distance and complete IoU, Zheng et al. 2020
-(1911.08287).
+(1911.08287). Written here because torchvision's complete IoU has no finite slope for a box without height.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from stages.models.training.boxes import complete_iou
+from stages.models.training.losses.boxes import box_loss
+from stages.models.training.losses.classes import quality_focal
 from stages.models.training.teacher import Answer
 
 # Below this a teacher sees nothing whose box could be learnt.
@@ -40,9 +40,7 @@ def taught_scores(logits: Tensor, scores: Tensor) -> Tensor:
     """Quality focal loss against soft scores, by their sum: [..., C] twice -> scalar; nan scores do not count."""
     known = ~scores.isnan()
     wanted = scores.nan_to_num(0.0)
-    entropies = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    error = (wanted - logits.detach().sigmoid()).square()
-    return (entropies * error * known).sum() / wanted.sum().clamp(min=1.0)
+    return (quality_focal(logits, wanted) * known).sum() / wanted.sum().clamp(min=1.0)
 
 
 def taught_boxes(boxes: Tensor, theirs: Tensor, scores: Tensor) -> Tensor:
@@ -51,4 +49,4 @@ def taught_boxes(boxes: Tensor, theirs: Tensor, scores: Tensor) -> Tensor:
     weights = scores[seen]
     if not len(weights):
         return boxes.sum() * 0
-    return ((1 - complete_iou(boxes[seen], theirs[seen])) * weights).sum() / weights.sum()
+    return box_loss(boxes[seen], theirs[seen], weights) / weights.sum()

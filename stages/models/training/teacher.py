@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pipeline.errors import ConfigError, ModelError
 from stages.models.labelled.taxonomy import Taxonomy
-from stages.models.nano.network import STRIDES, anchor_points
+from stages.models.nano.network import STRIDES, anchor_points, decode_boxes
 
 
 class Answer(NamedTuple):
@@ -107,9 +107,7 @@ class DenseTeacher:
 
 
 def yolox_boxes(raw: Tensor, height: int, width: int) -> Tensor:
-    """Offsets of centres from cells' corners and log sizes, in strides [A, 4], as xyxy in pixels."""
-    anchors = anchor_points(height, width)
-    strides = anchors[:, 2:]
-    centres = anchors[:, :2] - strides / 2 + raw[:, :2] * strides
-    halves = raw[:, 2:].clamp(max=8.0).exp() * (strides / 2)
-    return torch.cat([centres - halves, centres + halves], 1)
+    """As the network's own centres and sizes [A, 4], but that centres are counted from cells' corners: xyxy, pixels."""
+    corners = anchor_points(height, width)
+    corners[:, :2] -= corners[:, 2:] / 2
+    return decode_boxes(raw, corners)
