@@ -7,6 +7,7 @@ decay of norms and biases, He et al. 2018, "Bag of Tricks" (1812.01187); clippin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -85,7 +86,8 @@ def clip_gradients(parameters: Iterable[Tensor], longest: float) -> float:
     Where that is not finite they stay as they are: skip the step, it would ruin the weights.
     """
     taken = [parameter for parameter in parameters if parameter.grad is not None]
-    length = nn.utils.get_total_norm([parameter.grad for parameter in taken if parameter.grad is not None])
-    if bool(torch.isfinite(length)) and longest > 0:
-        nn.utils.clip_grads_with_norm_(taken, longest, length)
-    return float(length)
+    norm = nn.utils.get_total_norm([parameter.grad for parameter in taken if parameter.grad is not None])
+    length = float(norm)
+    if math.isfinite(length) and longest > 0:
+        nn.utils.clip_grads_with_norm_(taken, longest, norm)
+    return length

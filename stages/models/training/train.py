@@ -121,10 +121,11 @@ class _Training:
         set_rate(self.state.optimiser, rate)
         terms = self._terms(self.state.network, batch)
         self.state.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(torch.stack(list(terms.values())).sum() * self.part)
+        stacked = torch.stack(list(terms.values()))
+        torch.autograd.backward(stacked.sum() * self.part)
         stop = self.replica.agree(self.state.network, float(interrupted)) > 0
         length = clip_gradients(self.state.network.parameters(), self.recipe.optimiser.clip)
-        values = {name: float(term.detach()) for name, term in terms.items()}
+        values = dict(zip(terms, stacked.tolist(), strict=True))  # a device is waited for once
         self._check(values, length)
         self.state.optimiser.step()
         self.state.average.update(self.state.network)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -36,50 +38,64 @@ def total_loss(
         masks_per_object: masks are learnt at this many of an object's best anchors; they cost more than boxes.
     """
     settings = settings or LossSettings()
-    weights = settings.weights
+    weights, output = settings.weights, in_full(output)
     height, width = (side * MASK_STRIDE for side in output.semantic.shape[2:])
     anchors = anchor_points(height, width, device=output.boxes.device)
-    output = in_full(output)
-    sums = {name: output.boxes.new_zeros(()) for name in ("classes", "boxes", "masks", "distances")}
-    target_sum, box_weight, mask_count = 1.0, 1.0, 0
-    for index, target in enumerate(targets):
-        logits, boxes = output.class_logits[index], output.boxes[index]
-        with torch.no_grad():
-            found = assign(logits.sigmoid(), boxes, anchors, target.boxes, target.labels)
-        # Early targets are tiny; an object counts at least half, or the background would be all of the loss.
-        target_sum += max(float(found.targets.sum()), len(target.boxes) / 2)
-        box_weight += float(found.weights.sum())
-        truth = target.boxes[found.objects]
-        sums["classes"] += _class_term(logits, found, target, anchors, settings)
-        sums["boxes"] += box_loss(boxes[found.anchors], truth, found.weights, kind=settings.boxes)
-        if output.distances is not None:
-            sums["distances"] += _distance_term(output.distances[index], found, truth, anchors)
-        chosen = _with_mask(best_of_each(found, masks_per_object), found, target)
-        mask_count += len(chosen)
-        sums["masks"] += _mask_term(output, index, found, chosen, target, settings)
+    pictures = [
+        _of_picture(output, index, target, anchors, settings, masks_per_object) for index, target in enumerate(targets)
+    ]
+    sums = _Sums(*(torch.stack(parts).sum() for parts in zip(*pictures, strict=True)))
     maps = torch.stack([target.semantic for target in targets])
     semantic = semantic_loss(output.semantic, maps, class_weights, kinds=settings.semantic)
     terms = {
-        "classes": weights.classes * sums["classes"] / target_sum,
-        "boxes": weights.boxes * sums["boxes"] / box_weight,
-        "masks": weights.masks * sums["masks"] / max(mask_count, 1),
+        "classes": weights.classes * sums.classes / (1 + sums.targets),
+        "boxes": weights.boxes * sums.boxes / (1 + sums.weights),
+        "masks": weights.masks * sums.masks / sums.masked.clamp(min=1),
         "semantic": weights.semantic * semantic,
     }
     if output.distances is not None:
-        terms["distances"] = weights.distances * sums["distances"] / box_weight
+        terms["distances"] = weights.distances * sums.distances / (1 + sums.weights)
     return terms
+
+
+class _Sums(NamedTuple):
+    """Terms of a picture, and what they are shared by; scalars that stay on the device, which nobody waits for."""
+
+    classes: Tensor
+    boxes: Tensor
+    distances: Tensor
+    masks: Tensor
+    targets: Tensor  # of class scores
+    weights: Tensor  # of boxes
+    masked: Tensor  # how many anchors learn a mask
+
+
+def _of_picture(
+    output: NanoOutput, index: int, target: Target, anchors: Tensor, settings: LossSettings, masks_per_object: int
+) -> _Sums:
+    logits, boxes = output.class_logits[index], output.boxes[index]
+    with torch.no_grad():
+        found = assign(logits.sigmoid(), boxes, anchors, target.boxes, target.labels)
+    truth = target.boxes[found.objects]
+    distances = boxes.new_zeros(())
+    if output.distances is not None:
+        distances = _distance_term(output.distances[index], found, truth, anchors)
+    chosen = _with_mask(best_of_each(found, masks_per_object), found, target)
+    return _Sums(
+        classes=_class_term(logits, found, target, anchors, settings),
+        boxes=box_loss(boxes[found.anchors], truth, found.weights, kind=settings.boxes),
+        distances=distances,
+        masks=_mask_term(output, index, found, chosen, target, settings),
+        # Early targets are tiny; an object counts at least half, or the background would be all of the loss.
+        targets=found.targets.sum().clamp(min=len(target.boxes) / 2),
+        weights=found.weights.sum(),
+        masked=found.weights.new_full((), len(chosen)),
+    )
 
 
 def in_full(output: NanoOutput) -> NanoOutput:
     """The answer in float32: losses are not to be taken in half precision."""
-    return NanoOutput(
-        output.class_logits.float(),
-        output.boxes.float(),
-        output.coefficients.float(),
-        output.prototypes.float(),
-        output.semantic.float(),
-        None if output.distances is None else output.distances.float(),
-    )
+    return NanoOutput._make(part if part is None else part.float() for part in output)
 
 
 def best_of_each(found: Assignment, count: int) -> Tensor:
