@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from pipeline.errors import DataError, SinkError
 from stages.models.adaptation.comparing import Measured, find, measure, shifts_of, times
-from stages.models.adaptation.ending import Asked, ending, never
 from stages.models.adaptation.found import Found
 from stages.models.adaptation.labelling import Labelled, OpenTeacher, label_footage
 from stages.models.adaptation.pictured import labels_of, side_by_side, telling, write_png
@@ -31,6 +30,7 @@ from stages.models.adaptation.plan import (
 from stages.models.adaptation.teacher import checksum_of, open_teacher
 from stages.models.adaptation.tuning import TunePlan, fine_tune
 from stages.models.adaptation.written import add_figures, copy_whole, export_to, read_json, write_json
+from stages.models.labelled.ending import Asked, ending, never
 from stages.models.labelled.packed import KeyedSample
 from stages.models.labelled.parts import Progress
 from stages.models.labelled.sample import unpack

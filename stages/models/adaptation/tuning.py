@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from stages.models.adaptation.ending import Asked, Interrupted, ending, never
 from stages.models.adaptation.written import read_json, write_json
+from stages.models.labelled.ending import Asked, Interrupted, ending, never
 from stages.models.labelled.parts import Progress
 from stages.models.labelled.specs import FootageSpec, WorldSpec
 from stages.models.labelled.taxonomy import Taxonomy

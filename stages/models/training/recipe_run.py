@@ -9,8 +9,8 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from pipeline.errors import DataError
-from stages.models.adaptation import ending
 from stages.models.labelled.census import LabelledCheaply, census
+from stages.models.labelled.ending import Asked, Interrupted, ending, never
 from stages.models.labelled.parts import Part, Progress
 from stages.models.labelled.pictures import Pictures
 from stages.models.labelled.sample import Sample
@@ -20,7 +20,7 @@ from stages.models.training.curves import draw_curves
 from stages.models.training.history import Listener
 from stages.models.training.machine import copies_for, machine_for
 from stages.models.training.recipe import Recipe
-from stages.models.training.replicas import Interrupted, Replica, run_replicas
+from stages.models.training.replicas import Replica, run_replicas
 from stages.models.training.start import teacher_of
 from stages.models.training.stream import LearningSet
 from stages.models.training.train import train
@@ -83,7 +83,7 @@ def run_recipe(
     *,
     progress: Progress | None = None,
     tell: Listener | None = None,
-    interrupted: Interrupted = lambda: False,
+    interrupted: Asked = never,
     remark: Callable[[str], None] = lambda text: None,
 ) -> bool:
     """Train into a folder, or go on there; whether all steps are over.
@@ -105,10 +105,10 @@ def run_recipe(
     _check(recipe, output, copies)
     # Not kept: a copy opens them for itself, and a rendered street is large.
     try:
-        opening = ending.ending(progress, interrupted)
+        opening = ending(progress, interrupted)
         for text in remarks(open_sets(recipe, part="train", progress=opening), recipe.taxonomy()):
             remark(text)
-    except ending.Interrupted:
+    except Interrupted:
         return False
     body = partial(run_copy, recipe=recipe, output=output)
     # Teachers that label footage have run here: readers that ask a teacher are not forked from this process.
@@ -133,9 +133,7 @@ def _check(recipe: Recipe, output: Path, copies: int) -> None:
         raise DataError(f"{output}: cannot be written: {exc.strerror or exc}") from exc
 
 
-def run_copy(
-    replica: Replica, tell: Listener | None, interrupted: Interrupted, *, recipe: Recipe, output: Path
-) -> bool:
+def run_copy(replica: Replica, tell: Listener | None, interrupted: Asked, *, recipe: Recipe, output: Path) -> bool:
     """One of the copies; the body of `run_replicas`."""
     sets = open_sets(recipe, part="train")
     held_out = open_sets(recipe, part="held-out") if replica.rank == 0 and recipe.validate_every else []

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from pipeline.errors import EveryframeError
+from stages.models.labelled.ending import Asked, never
 from stages.models.training.history import Listener
 from stages.models.training.readers import TrainingFailed
 
@@ -65,15 +66,14 @@ def _fill(gradient: Tensor, flat: Tensor) -> None:
     gradient.copy_(flat.view(gradient.shape))
 
 
-Interrupted = Callable[[], bool]
-Body = Callable[[Replica, Listener | None, Interrupted], bool]
+Body = Callable[[Replica, Listener | None, Asked], bool]
 
 
 def run_replicas(
     count: int,
     body: Body,
     tell: Listener | None = None,
-    interrupted: Interrupted = lambda: False,
+    interrupted: Asked = never,
     *,
     apart: bool = False,
 ) -> bool:
@@ -126,7 +126,7 @@ def _await(
     copies: Sequence[BaseProcess],
     pipes: Sequence[Connection],
     tell: Listener | None,
-    interrupted: Interrupted,
+    interrupted: Asked,
     asked: Event,
 ) -> bool:
     """Until all are over, or one has failed.

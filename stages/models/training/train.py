@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pipeline.errors import ConfigError
+from stages.models.labelled.ending import Asked, never
 from stages.models.nano.network import Nano, NanoOutput
 from stages.models.training.average import Average
 from stages.models.training.checkpoint import write_checkpoint
@@ -41,7 +42,7 @@ def train(
     held_out: Sequence[LearningSet] = (),
     replica: Replica | None = None,
     tell: Listener | None = None,
-    interrupted: Callable[[], bool] = lambda: False,
+    interrupted: Asked = never,
 ) -> bool:
     """Train until the recipe's steps are over or somebody interrupts; go on where `output` holds a state.
 
@@ -76,7 +77,7 @@ class _Training:
         held_out: Sequence[LearningSet],
         replica: Replica,
         tell: Listener | None,
-        interrupted: Callable[[], bool],
+        interrupted: Asked,
     ) -> None:
         if not any(one.weight * len(one.pictures) for one in sets):
             raise ConfigError("data: there is nothing to learn from; every entry is empty or has weight 0")

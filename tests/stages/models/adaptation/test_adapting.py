@@ -16,10 +16,10 @@ from pipeline.messages import Classes
 from stages.models.adaptation import adapting
 from stages.models.adaptation.adapting import AFTER, NAME, REPORT, adapt
 from stages.models.adaptation.comparing import Measured
-from stages.models.adaptation.ending import Interrupted
 from stages.models.adaptation.found import Found
 from stages.models.adaptation.labelling import LabelConfig
 from stages.models.adaptation.plan import AdaptPlan, spec_of
+from stages.models.labelled.ending import Interrupted
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.nano.network import Nano, NanoConfig
 from stages.models.training.checkpoint import write_checkpoint

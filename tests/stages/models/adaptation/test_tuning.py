@@ -9,7 +9,6 @@ import pytest
 
 from stages.detect.build import WEIGHTS
 from stages.models.adaptation import tuning
-from stages.models.adaptation.ending import Interrupted
 from stages.models.adaptation.plan import taxonomy_of
 from stages.models.adaptation.tuning import (
     FRAMES_PER_WORLD,
@@ -20,6 +19,7 @@ from stages.models.adaptation.tuning import (
     scaled,
     steps_within,
 )
+from stages.models.labelled.ending import Interrupted
 from stages.models.labelled.specs import FootageSpec, WorldSpec
 from stages.models.training.history import Step
 

@@ -13,10 +13,11 @@ import pytest
 from torch.utils.data import get_worker_info
 
 from pipeline.errors import DataError
+from stages.models.labelled.ending import Asked
 from stages.models.labelled.sample import Sample
 from stages.models.training.history import Listener, Step
 from stages.models.training.readers import TrainingFailed
-from stages.models.training.replicas import Interrupted, Replica, run_replicas
+from stages.models.training.replicas import Replica, run_replicas
 from stages.models.training.stream import LearningSet
 from stages.models.training.train import train
 from tests.stages.models.training.pictures import Squares, recipe, sets, yolox_file
@@ -47,7 +48,7 @@ def test_a_reader_that_is_killed_is_told(tmp_path: Path) -> None:
         train(recipe(readers=1), [LearningSet(pictures=Deadly())], tmp_path)
 
 
-def _taught(replica: Replica, tell: Listener | None, interrupted: Interrupted, *, folder: Path) -> bool:
+def _taught(replica: Replica, tell: Listener | None, interrupted: Asked, *, folder: Path) -> bool:
     teacher = {"model": str(folder / "yolox.onnx"), "names": ["person", "car"]}
     settings = recipe(steps=2, readers=1, validate_every=1, teacher=teacher)
     return train(settings, sets(), folder, held_out=sets(2), replica=replica, tell=tell, interrupted=interrupted)

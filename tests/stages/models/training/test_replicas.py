@@ -14,30 +14,31 @@ import pytest
 import torch
 
 from pipeline.errors import ConfigError
+from stages.models.labelled.ending import Asked
 from stages.models.training.history import Listener
 from stages.models.training.readers import TrainingFailed
-from stages.models.training.replicas import Interrupted, Replica, run_replicas
+from stages.models.training.replicas import Replica, run_replicas
 
 
-def _forever(replica: Replica, tell: Listener | None, interrupted: Interrupted, *, folder: Path) -> bool:
+def _forever(replica: Replica, tell: Listener | None, interrupted: Asked, *, folder: Path) -> bool:
     (folder / f"{replica.rank}.partial").write_text(str(os.getpid()))
     (folder / f"{replica.rank}.partial").rename(folder / f"{replica.rank}.pid")
     while True:
         time.sleep(1)
 
 
-def _killed(replica: Replica, tell: Listener | None, interrupted: Interrupted) -> bool:
+def _killed(replica: Replica, tell: Listener | None, interrupted: Asked) -> bool:
     if replica.rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     while True:
         time.sleep(1)
 
 
-def _refused(replica: Replica, tell: Listener | None, interrupted: Interrupted) -> bool:
+def _refused(replica: Replica, tell: Listener | None, interrupted: Asked) -> bool:
     raise ConfigError("device: 'cuda:7' is not there")
 
 
-def _shared(replica: Replica, tell: Listener | None, interrupted: Interrupted, *, folder: Path) -> bool:
+def _shared(replica: Replica, tell: Listener | None, interrupted: Asked, *, folder: Path) -> bool:
     torch.manual_seed(replica.rank)
     layers = [torch.nn.Conv2d(2, 3, 3), torch.nn.BatchNorm2d(3)]
     network = torch.nn.Sequential(*layers).to(memory_format=torch.channels_last)
@@ -92,7 +93,7 @@ def test_copies_end_with_the_process_that_began_them(tmp_path: Path) -> None:
         parent.kill()
 
 
-def _until(done: Interrupted) -> None:
+def _until(done: Asked) -> None:
     deadline = time.monotonic() + 120
     while not done():
         assert time.monotonic() < deadline
