@@ -29,7 +29,7 @@ def resample(sample: Sample, window: tuple[float, float, float, float], *, width
     scale = np.array([sx, sy, sx, sy], np.float32)
     boxes = (sample.boxes - low) * scale
     clipped = boxes.clip(0, np.array([width, height, width, height], np.float32)).astype(np.float32)
-    before, after = _areas(boxes), _areas(clipped)
+    before, after = areas(boxes), areas(clipped)
     visibility = (sample.visibility * after / np.maximum(before, 1e-6)).astype(np.float32)
     return Sample(image, regions, clipped, sample.labels, visibility, sample.known)
 
@@ -64,7 +64,8 @@ def object_masks(regions: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.where(regions >= FIRST_OBJECT, regions - np.uint8(FIRST_OBJECT - 1), np.uint8(0))
 
 
-def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+def areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[G, 4] xyxy -> [G]; a box turned inside out has none."""
     sides = (boxes[:, 2:] - boxes[:, :2]).clip(0)
     return np.asarray(sides[:, 0] * sides[:, 1], np.float32)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.config.settings import Settings
 from stages.models.labelled.sample import FIRST_OBJECT, Sample
 from stages.models.labelled.views import mirror, u8
-from stages.models.training.windows import framed, random_window, whole_window
+from stages.models.training.windows import framed, random_window, touched, whole_window
 
 Chance = Annotated[float, Meta(ge=0, le=1)]
 
@@ -107,8 +107,7 @@ def _extent(sample: Sample, value: int) -> tuple[slice, slice]:
     """Rows and columns around a segment: an object's box, or everything for a kind of surface."""
     if value < FIRST_OBJECT:
         return slice(None), slice(None)
-    left, top, right, bottom = sample.boxes[value - FIRST_OBJECT]
-    return slice(int(top), int(np.ceil(bottom))), slice(int(left), int(np.ceil(right)))
+    return touched(sample.boxes[value - FIRST_OBJECT], sample.regions.shape)
 
 
 def _turn(rng: np.random.Generator) -> NDArray[np.float32]:

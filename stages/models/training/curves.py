@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 
 from pipeline.messages.panels import Curves
-from stages.models.training.history import read_lines
+from stages.models.training.history import LOG, read_lines
 from stages.models.whole_file import write_whole
 from stages.publish.chart import draw_chart
 
-LOG, PICTURE = "log.jsonl", "curves.png"
+PICTURE = "curves.png"
 _POINTS = 120  # of a curve: means of what lies between
 _TICKS = 6
 

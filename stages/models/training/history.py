@@ -13,6 +13,7 @@ import msgspec
 from stages.models.training.recipe import Recipe
 from stages.models.whole_file import write_whole
 
+LOG = "log.jsonl"
 _EVERY = 20  # steps
 
 

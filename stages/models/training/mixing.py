@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.models.labelled.sample import FIRST_OBJECT, MAX_OBJECTS, Sample
-from stages.models.labelled.views import u8
-from stages.models.training.windows import areas, framed, random_window
+from stages.models.labelled.views import areas, u8
+from stages.models.training.windows import framed, random_window, touched
 
 # A pasted object covers at least this many pixels, or there is nothing to learn of it.
 _SMALLEST_PASTE = 24
@@ -154,7 +154,7 @@ def _cut_out(
     donor: Sample, index: int, scale: float, limits: tuple[int, int], *, flip: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]] | None:
     """An object's pixels [h, w, 3] and mask [h, w] at another size, no larger than the limits; None if too small."""
-    around = _around(donor.boxes[index], donor.regions.shape)
+    around = touched(donor.boxes[index], donor.regions.shape)
     mask = donor.regions[around] == FIRST_OBJECT + index
     if np.count_nonzero(mask) < _SMALLEST_PASTE:
         return None
@@ -165,12 +165,6 @@ def _cut_out(
     if np.count_nonzero(mask) < _SMALLEST_PASTE:
         return None
     return (pixels[:, ::-1], mask[:, ::-1]) if flip else (pixels, mask)
-
-
-def _around(box: NDArray[np.float32], shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Rows and columns that a box touches."""
-    left, top, right, bottom = (int(side) for side in (*np.floor(box[:2]), *np.ceil(box[2:])))
-    return slice(max(top, 0), min(bottom, shape[0])), slice(max(left, 0), min(right, shape[1]))
 
 
 def _place(rng: np.random.Generator, size: int, side: int) -> slice:
@@ -185,7 +179,7 @@ def _covered(sample: Sample, cover: NDArray[np.bool_]) -> Sample:
     hidden = np.bincount(sample.regions[cover], minlength=256)
     for index, box in enumerate(sample.boxes):
         value = FIRST_OBJECT + index
-        around = _around(box, cover.shape)
+        around = touched(box, cover.shape)
         if before[value]:
             left = 1 - hidden[value] / before[value]
             if hidden[value]:

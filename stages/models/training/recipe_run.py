@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
 
 from pipeline.errors import DataError
 from stages.models.labelled.census import LabelledCheaply, census
@@ -46,7 +45,7 @@ def open_sets(recipe: Recipe, *, part: Part, progress: Progress | None = None) -
 
 def remarks(sets: Sequence[LearningSet], taxonomy: Taxonomy) -> Iterator[str]:
     """What a person should know before a training: how much there is of each class, and of which nothing."""
-    counted = census([_Some(one.pictures) for one in sets if one.weight], taxonomy)
+    counted = census([_to_count(one.pictures) for one in sets if one.weight], taxonomy)
     objects = ", ".join(f"{count} {name}" for name, count in counted.objects.items() if count)
     total = sum(len(one.pictures) for one in sets if one.weight)
     looked = "" if counted.pictures == total else f" (in {counted.pictures} of them)"
@@ -54,13 +53,18 @@ def remarks(sets: Sequence[LearningSet], taxonomy: Taxonomy) -> Iterator[str]:
     yield from counted.warnings()
 
 
-class _Some:
-    """The pictures whose labels tell themselves, or some that are spread evenly over those whose do not."""
+def _to_count(pictures: Pictures) -> Pictures:
+    """All of those whose labels tell themselves; of those that are read for it, some that are spread evenly."""
+    step = len(pictures) // _LOOKED_AT
+    return pictures if step < 2 or isinstance(pictures, LabelledCheaply) else _Every(pictures, step)
 
-    def __init__(self, pictures: Pictures) -> None:
-        self.pictures, self.name = pictures, pictures.name
+
+class _Every:
+    """One picture of every `step`."""
+
+    def __init__(self, pictures: Pictures, step: int) -> None:
+        self.pictures, self.step, self.name = pictures, step, pictures.name
         self.notes: tuple[str, ...] = tuple(getattr(pictures, "notes", ()))
-        self.step = 1 if isinstance(pictures, LabelledCheaply) else max(len(pictures) // _LOOKED_AT, 1)
 
     def __len__(self) -> int:
         return len(self.pictures) // self.step
@@ -70,11 +74,6 @@ class _Some:
 
     def __getitem__(self, index: int) -> Sample:
         return self.pictures[index * self.step]
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "labels_of" and isinstance(self.__dict__["pictures"], LabelledCheaply):
-            return self.pictures.labels_of  # type: ignore[attr-defined]
-        raise AttributeError(name)
 
 
 def run_recipe(

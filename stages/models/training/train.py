@@ -15,7 +15,7 @@ from stages.models.nano.network import Nano, NanoOutput
 from stages.models.training.average import Average
 from stages.models.training.checkpoint import write_checkpoint
 from stages.models.training.distillation import distillation_loss
-from stages.models.training.history import History, Listener
+from stages.models.training.history import LOG, History, Listener
 from stages.models.training.losses import Target, total_loss
 from stages.models.training.machine import machine_for
 from stages.models.training.optimiser import clip_gradients, make_optimiser, set_rate
@@ -29,7 +29,7 @@ from stages.models.training.stream import Batches, LearningSet
 from stages.models.training.targets import TrainingBatch
 from stages.models.training.teacher import DenseTeacher
 
-WEIGHTS, STATE, LOG = "nano.safetensors", "state.safetensors", "log.jsonl"
+WEIGHTS, STATE = "nano.safetensors", "state.safetensors"
 # A semantic error on a thin thing costs twice (the thing and the stuff behind it) and is few pixels: it counts double.
 _THING_PIXEL_WEIGHT = 2.0
 

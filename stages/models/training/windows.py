@@ -111,7 +111,7 @@ def _start(rng: np.random.Generator, size: int, side: float, overhang: float) ->
     return float(np.clip(start, 1 - side, size - 1))  # a pixel at least stays in sight
 
 
-def areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[G, 4] xyxy -> [G]."""
-    sides = (boxes[:, 2:] - boxes[:, :2]).clip(0)
-    return np.asarray(sides[:, 0] * sides[:, 1], np.float32)
+def touched(box: NDArray[np.float32], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns that a box touches."""
+    left, top, right, bottom = (int(side) for side in (*np.floor(box[:2]), *np.ceil(box[2:])))
+    return slice(max(top, 0), min(bottom, shape[0])), slice(max(left, 0), min(right, shape[1]))
