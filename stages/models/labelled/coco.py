@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,12 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from stages.models.labelled.boxes import Box, checked_box, without_area_note
 from stages.models.labelled.coco_file import CocoAnnotation, CocoImage, CocoInstancesFile, Id, read_coco
-from stages.models.labelled.label_files import inside, missing_note, present
+from stages.models.labelled.file_pictures import ObjectsPicture, OutlinedPictures
+from stages.models.labelled.label_files import inside, look_for
 from stages.models.labelled.masks import polygon_mask, run_length_mask
-from stages.models.labelled.outlines import Outlined, sample_of_outlines
-from stages.models.labelled.parts import Part, Progress, check_any, choose, reported
-from stages.models.labelled.picture_file import Size, check_size, read_picture
-from stages.models.labelled.sample import Sample
+from stages.models.labelled.outlines import Outlined
+from stages.models.labelled.parts import Part, Progress, reported
+from stages.models.labelled.picture_file import Size, check_size
 from stages.models.labelled.segments import known_things
 from stages.models.labelled.specs import CocoSpec
 from stages.models.labelled.taxonomy import Taxonomy
@@ -37,44 +38,17 @@ class CocoObject:
     outline: bytes  # JSON of `segmentation`
 
 
-@dataclass(frozen=True, slots=True)
-class CocoPicture:
-    """A picture and its objects."""
-
-    key: str
-    path: Path
-    size: Size
-    objects: tuple[CocoObject, ...]
+CocoPicture = ObjectsPicture[CocoObject]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CocoPictures:
-    """Pictures of a COCO instances file. What no object covers is void: the file says nothing of it."""
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class CocoPictures(OutlinedPictures[CocoObject]):
+    """Pictures of a COCO instances file. An outline that cannot be is a `DataError` with the annotation's id."""
 
-    name: str
     labels: Path
-    taxonomy: Taxonomy
-    known: NDArray[np.bool_] | None
-    pictures: list[CocoPicture]
-    notes: tuple[str, ...] = ()
 
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def key(self, index: int) -> str:
-        """The file's name without ending."""
-        return self.pictures[index].key
-
-    def labels_of(self, index: int) -> list[int]:
-        """The label of every object, without reading the picture."""
-        return [one.label for one in self.pictures[index].objects]
-
-    def __getitem__(self, index: int) -> Sample:
-        """Read it. Raises `DataError` with the annotation's id for an outline that cannot be."""
-        picture = self.pictures[index]
-        image = read_picture(picture.path, picture.size)
-        outlined = (Outlined(one.label, one.box, self._mask(one, picture), one.crowd) for one in picture.objects)
-        return sample_of_outlines(image, outlined, self.taxonomy, self.known)
+    def _outlined(self, picture: CocoPicture) -> Iterator[Outlined]:
+        return (Outlined(one.label, one.box, self._mask(one, picture), one.crowd) for one in picture.objects)
 
     def _mask(self, one: CocoObject, picture: CocoPicture) -> NDArray[np.bool_] | None:
         try:
@@ -109,23 +83,20 @@ def open_coco(spec: CocoSpec, taxonomy: Taxonomy, *, part: Part, progress: Progr
     file = read_coco(labels, CocoInstancesFile)
     names = {category.id: category.name for category in file.categories}
     paths = [inside(folder, image.file_name, labels=labels) for image in file.images]
-    there = present(paths)
-    missing = [str(path) for path, found in zip(paths, there, strict=True) if not found]
-    notes = missing_note(missing, of=len(paths), labels=labels, what="pictures", skip=spec.missing == "skip")
+    there, notes = look_for(paths, labels=labels, what="pictures", skip=spec.missing == "skip")
     told = [(image, path) for image, path, found in zip(file.images, paths, there, strict=True) if found]
     keys = [path.stem for _, path in told]
-    chosen = choose(keys, hold_out=spec.hold_out, part=part, limit=spec.limit)
-    check_any(chosen, spec.labels, of=len(keys), hold_out=spec.hold_out, part=part)
+    chosen = spec.chosen(keys, labels, part=part)
     objects, without_area = _objects(file, taxonomy, labels)
-    pictures = []
+    pictures: list[CocoPicture] = []
     for index in reported(chosen, progress, f"pictures of {labels.name}"):
         image, path = told[index]
         size = (image.width, image.height)
         check_size(path, size)
-        pictures.append(CocoPicture(keys[index], path, size, tuple(objects.get(image.id, ()))))
+        pictures.append(ObjectsPicture(keys[index], path, size, tuple(objects.get(image.id, ()))))
     notes += without_area_note(without_area, labels)
     known = known_things(taxonomy, set(names.values()), spec.known)
-    return CocoPictures(f"coco {labels.name}", labels, taxonomy, known, pictures, tuple(notes))
+    return CocoPictures(f"coco {labels.name}", taxonomy, known, pictures, tuple(notes), labels=labels)
 
 
 def _objects(file: CocoInstancesFile, taxonomy: Taxonomy, labels: Path) -> tuple[dict[Id, list[CocoObject]], int]:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from stages.models.labelled.coco_file import CocoImage, CocoPanopticAnnotation, CocoPanopticFile, Id, read_coco
-from stages.models.labelled.label_files import first_few, inside, missing_note, present
-from stages.models.labelled.parts import Part, Progress, check_any, choose, reported
-from stages.models.labelled.picture_file import Size, check_size, read_label_map, read_picture
-from stages.models.labelled.sample import Sample
-from stages.models.labelled.segments import Segments, known_things, sample_of_segments
+from stages.models.labelled.file_pictures import MappedPictures
+from stages.models.labelled.label_files import first_few, inside, look_for
+from stages.models.labelled.label_tables import code_of
+from stages.models.labelled.parts import Part, Progress, reported
+from stages.models.labelled.picture_file import Size, check_size, read_label_map
+from stages.models.labelled.segments import Segments, known_things
 from stages.models.labelled.specs import CocoPanopticSpec
 from stages.models.labelled.taxonomy import Taxonomy
 
@@ -32,34 +33,17 @@ class PanopticPicture:
     crowds: list[bool]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CocoPanopticPictures:
-    """Pictures of a COCO panoptic file."""
+class CocoPanopticPictures(MappedPictures[PanopticPicture]):
+    """Pictures of a COCO panoptic file. A map of other segments than the JSON file's is a `DataError`."""
 
-    name: str
-    taxonomy: Taxonomy
-    known: NDArray[np.bool_] | None
-    pictures: list[PanopticPicture]
-    notes: tuple[str, ...] = ()
+    __slots__ = ()
 
-    def __len__(self) -> int:
-        return len(self.pictures)
+    def _labels(self, picture: PanopticPicture) -> list[int]:
+        return [label for label in picture.labels if label >= 0]
 
-    def key(self, index: int) -> str:
-        """The picture file's name without ending."""
-        return self.pictures[index].key
-
-    def labels_of(self, index: int) -> list[int]:
-        """The label of every segment, without reading the picture."""
-        return [label for label in self.pictures[index].labels if label >= 0]
-
-    def __getitem__(self, index: int) -> Sample:
-        """Read it. Raises `DataError` where map and JSON file do not name the same segments."""
-        picture = self.pictures[index]
-        image = read_picture(picture.path, picture.size)
+    def _segments(self, picture: PanopticPicture) -> tuple[NDArray[np.int32], Segments]:
         segment_map = numbered(segment_ids(picture.map_path, picture.size), picture.ids, picture.map_path)
-        segments = Segments.of(picture.labels, picture.crowds)
-        return sample_of_segments(image, segment_map, segments, self.taxonomy, self.known)
+        return segment_map, Segments.of(picture.labels, picture.crowds)
 
 
 def segment_ids(path: Path, size: Size) -> NDArray[np.int64]:
@@ -67,7 +51,7 @@ def segment_ids(path: Path, size: Size) -> NDArray[np.int64]:
     colours = read_label_map(path, size)
     if colours.ndim != 3:
         raise DataError(f"{path}: is no colour PNG; a panoptic map holds a segment's id in red, green and blue")
-    return np.asarray(colours.astype(np.int64) @ np.array([1, 256, 65536]))
+    return code_of(colours)
 
 
 def numbered(ids_map: NDArray[np.int64], ids: NDArray[np.int64], path: Path) -> NDArray[np.int32]:
@@ -97,21 +81,16 @@ def open_coco_panoptic(
     images = {image.id: image for image in file.images}
     names = {category.id: category.name for category in file.categories}
     label_of = {one: -1 if (label := taxonomy.label(name)) is None else label for one, name in names.items()}
-    told = []
-    missing = []
     paths = [inside(folder, images[one.image_id].file_name, labels=labels) for one in file.annotations]
-    for annotation, path, found in zip(file.annotations, paths, present(paths), strict=True):
-        if found:
-            told.append((annotation, path, inside(maps, annotation.file_name, labels=labels)))
-        else:
-            missing.append(str(path))
-    notes = missing_note(missing, of=len(paths), labels=labels, what="pictures", skip=spec.missing == "skip")
+    there, notes = look_for(paths, labels=labels, what="pictures", skip=spec.missing == "skip")
+    told = [
+        (annotation, path, inside(maps, annotation.file_name, labels=labels))
+        for annotation, path, found in zip(file.annotations, paths, there, strict=True)
+        if found
+    ]
     keys = [path.stem for _, path, _ in told]
-    chosen = choose(keys, hold_out=spec.hold_out, part=part, limit=spec.limit)
-    check_any(chosen, spec.labels, of=len(keys), hold_out=spec.hold_out, part=part)
-    map_paths = [told[index][2] for index in chosen]
-    lacking = [str(path) for path, found in zip(map_paths, present(map_paths), strict=True) if not found]
-    missing_note(lacking, of=len(map_paths), labels=labels, what="maps", skip=False)
+    chosen = spec.chosen(keys, labels, part=part)
+    look_for([told[index][2] for index in chosen], labels=labels, what="maps")
     pictures = []
     for index in reported(chosen, progress, f"pictures of {labels.name}"):
         annotation, path, map_path = told[index]

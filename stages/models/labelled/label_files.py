@@ -73,6 +73,13 @@ def present(paths: Sequence[Path]) -> list[bool]:
     return [path.name in there[path.parent] for path in paths]
 
 
+def look_for(paths: Sequence[Path], *, labels: Path, what: str, skip: bool = False) -> tuple[list[bool], list[str]]:
+    """`present`, and a remark on what is not. Raises `DataError` where it is not skipped, as `missing_note`."""
+    there = present(paths)
+    missing = [str(path) for path, found in zip(paths, there, strict=True) if not found]
+    return there, missing_note(missing, of=len(paths), labels=labels, what=what, skip=skip)
+
+
 def missing_note(missing: Sequence[str], *, of: int, labels: Path, what: str, skip: bool) -> list[str]:
     """A remark that names them, where they are skipped.
 

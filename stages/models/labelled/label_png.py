@@ -10,86 +10,51 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, DataError
 from stages.models.labelled.class_maps import class_map_segments
+from stages.models.labelled.file_pictures import MappedPictures, MapPicture
 from stages.models.labelled.label_files import list_files, missing_note
 from stages.models.labelled.label_tables import LabelTable, Suffixes, suffixes_of, table_of
-from stages.models.labelled.parts import Part, Progress, check_any, choose, reported
+from stages.models.labelled.parts import Part, Progress, reported
 from stages.models.labelled.picture_file import (
     PICTURE_ENDINGS,
-    Size,
     check_size,
     read_label_map,
-    read_picture,
     read_size,
 )
-from stages.models.labelled.sample import Sample
-from stages.models.labelled.segments import known_things, sample_of_segments
+from stages.models.labelled.segments import Segments, known_things
 from stages.models.labelled.specs import LabelPngSpec
 from stages.models.labelled.taxonomy import Taxonomy
 
 _FIRST_INSTANCE = 1000  # values from here are class x 1000 + number
 
 
-@dataclass(frozen=True, slots=True)
-class LabelPngPicture:
-    """A picture and its label files."""
-
-    key: str
-    path: Path
-    label_path: Path
-    instance_path: Path | None
-    size: Size
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelPngPictures:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class LabelPngPictures(MappedPictures[MapPicture]):
     """Pictures with class maps."""
 
-    name: str
-    taxonomy: Taxonomy
     table: LabelTable
-    known: NDArray[np.bool_] | None
-    pictures: list[LabelPngPicture]
-    notes: tuple[str, ...] = ()
 
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def key(self, index: int) -> str:
-        """The file's name without the suffix."""
-        return self.pictures[index].key
-
-    def __getitem__(self, index: int) -> Sample:
-        """Read it. Raises `DataError`."""
-        picture = self.pictures[index]
-        image = read_picture(picture.path, picture.size)
+    def _segments(self, picture: MapPicture) -> tuple[NDArray[np.int32], Segments]:
         classes, instances = self._maps(picture)
-        segment_map, segments = class_map_segments(classes, instances, thing_count=len(self.taxonomy.things))
-        return sample_of_segments(image, segment_map, segments, self.taxonomy, self.known)
+        return class_map_segments(classes, instances, thing_count=len(self.taxonomy.things))
 
-    def labels_of(self, index: int) -> list[int]:
-        """The label of every object and stuff, from the label files alone."""
-        classes, instances = self._maps(self.pictures[index])
-        _, segments = class_map_segments(classes, instances, thing_count=len(self.taxonomy.things))
-        return [int(label) for label in segments.labels]
-
-    def _maps(self, picture: LabelPngPicture) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    def _maps(self, picture: MapPicture) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
         """[H, W] labels, and [H, W] numbers of objects where there is a file of them, 0: none."""
-        pixels = read_label_map(picture.label_path, picture.size, colours=self.table.in_colour)
+        pixels = read_label_map(picture.class_path, picture.size, colours=self.table.in_colour)
         try:
             classes = self.table.read(pixels)
         except ValueError as exc:
-            raise DataError(f"{picture.label_path}: {exc}") from exc
-        if picture.instance_path is None:
+            raise DataError(f"{picture.class_path}: {exc}") from exc
+        if picture.object_path is None:
             return classes, None
-        told = np.asarray(read_label_map(picture.instance_path, picture.size))
+        told = np.asarray(read_label_map(picture.object_path, picture.size))
         if told.ndim != 2 or pixels.ndim != 2:
-            raise DataError(f"{picture.instance_path}: is a colour PNG; values of class x 1000 + number are needed")
+            raise DataError(f"{picture.object_path}: is a colour PNG; values of class x 1000 + number are needed")
         numbers = told.astype(np.int64)
         same = np.where(numbers >= _FIRST_INSTANCE, numbers // _FIRST_INSTANCE, numbers) == pixels
         if not same.all():
             raise DataError(
-                f"{picture.instance_path}: {np.count_nonzero(~same)} pixels are of another class than in "
-                f"{picture.label_path.name}"
+                f"{picture.object_path}: {np.count_nonzero(~same)} pixels are of another class than in "
+                f"{picture.class_path.name}"
             )
         return classes, np.where(numbers >= _FIRST_INSTANCE, numbers, 0)
 
@@ -105,8 +70,7 @@ def open_label_png(
         )
     found, notes = _pairs(Path(spec.images), Path(spec.labels), suffixes, skip=spec.missing == "skip")
     keys = [stem.name for stem, _, _ in found]
-    chosen = choose(keys, hold_out=spec.hold_out, part=part, limit=spec.limit)
-    check_any(chosen, spec.labels, of=len(keys), hold_out=spec.hold_out, part=part)
+    chosen = spec.chosen(keys, spec.labels, part=part)
     pictures = []
     for index in reported(chosen, progress, f"labels of {spec.labels}"):
         _, image, label = found[index]
@@ -117,9 +81,9 @@ def open_label_png(
             instance = label.with_name(keys[index] + suffixes.instance)
             if not instance.is_file():
                 raise DataError(f"{instance}: is not there; {label.name} is (data.instance_suffix: '' does without)")
-        pictures.append(LabelPngPicture(keys[index], image, label, instance, size))
+        pictures.append(MapPicture(keys[index], image, size, label, instance))
     known = known_things(taxonomy, set(table.names), spec.known)
-    return LabelPngPictures(f"label-png {spec.labels}", taxonomy, table, known, pictures, tuple(notes))
+    return LabelPngPictures(f"label-png {spec.labels}", taxonomy, known, pictures, tuple(notes), table=table)
 
 
 def _pairs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -10,7 +11,7 @@ from msgspec import Meta
 from pipeline.config.settings import Settings
 from pipeline.errors import ConfigError
 from stages.models.labelled.census import check_labelled
-from stages.models.labelled.parts import Part, Progress
+from stages.models.labelled.parts import Part, Progress, check_any, choose
 from stages.models.labelled.pictures import NoPictures, Pictures
 from stages.models.labelled.taxonomy import Taxonomy
 
@@ -40,6 +41,14 @@ class DataEntry(Settings, frozen=True, kw_only=True, tag_field="kind"):
             "Null: those things that the labels name at all."
         ),
     ] = None
+
+    def chosen(
+        self, keys: Sequence[str], name: object, *, part: Part, groups: Sequence[str] | None = None
+    ) -> list[int]:
+        """Indices of the pictures it takes of a part, as `parts.choose`. Raises `DataError` where there is none."""
+        chosen = choose(keys, hold_out=self.hold_out, part=part, limit=self.limit, groups=groups)
+        check_any(chosen, str(name), of=len(keys), hold_out=self.hold_out, part=part)
+        return chosen
 
 
 class WorldSpec(DataEntry, frozen=True, kw_only=True, tag="world"):

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from stages.models.labelled.boxes import checked_box, without_area_note
 from stages.models.labelled.class_maps import class_map_segments
-from stages.models.labelled.label_files import list_files, missing_note, present, read_text
-from stages.models.labelled.outlines import Outlined, sample_of_outlines
-from stages.models.labelled.parts import Part, Progress, check_any, choose, reported
-from stages.models.labelled.picture_file import Size, check_size, read_label_map, read_picture, read_size
-from stages.models.labelled.sample import Sample
-from stages.models.labelled.segments import Segments, known_things, sample_of_segments
+from stages.models.labelled.file_pictures import MappedPictures, MapPicture, ObjectsPicture, OutlinedPictures
+from stages.models.labelled.label_files import list_files, look_for, read_text
+from stages.models.labelled.outlines import Outlined
+from stages.models.labelled.parts import Part, Progress, reported
+from stages.models.labelled.picture_file import Size, check_size, read_label_map, read_size
+from stages.models.labelled.segments import Segments, known_things
 from stages.models.labelled.specs import VocSpec
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.labelled.voc_xml import read_annotation
@@ -29,85 +29,22 @@ CLASSES = (
 _BORDER = 255  # VOC's outline between objects: no class
 
 
-@dataclass(frozen=True, slots=True)
-class VocBoxes:
-    """A picture and the boxes of its XML file; `difficult` ones are neither right nor wrong to find."""
+class VocBoxPictures(OutlinedPictures[Outlined]):
+    """Pictures with VOC's boxes; `difficult` ones are neither right nor wrong to find. All pixels are void."""
 
-    key: str
-    path: Path
-    size: Size
-    objects: tuple[Outlined, ...]
+    __slots__ = ()
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VocBoxPictures:
-    """Pictures with VOC's boxes. All pixels are void."""
-
-    name: str
-    taxonomy: Taxonomy
-    known: NDArray[np.bool_] | None
-    pictures: list[VocBoxes]
-    notes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def key(self, index: int) -> str:
-        """The file's name without ending."""
-        return self.pictures[index].key
-
-    def labels_of(self, index: int) -> list[int]:
-        """The label of every object, without reading the picture."""
-        return [one.label for one in self.pictures[index].objects]
-
-    def __getitem__(self, index: int) -> Sample:
-        """Read it. Raises `DataError`."""
-        picture = self.pictures[index]
-        image = read_picture(picture.path, picture.size)
-        return sample_of_outlines(image, picture.objects, self.taxonomy, self.known)
+    def _outlined(self, picture: ObjectsPicture[Outlined]) -> tuple[Outlined, ...]:
+        return picture.objects
 
 
-@dataclass(frozen=True, slots=True)
-class VocMaps:
-    """A picture, its map of classes, and that of objects where there is one."""
-
-    key: str
-    path: Path
-    class_path: Path
-    object_path: Path | None
-    size: Size
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VocMapPictures:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class VocMapPictures(MappedPictures[MapPicture]):
     """Pictures with VOC's segmentation. Background and borders are void: what is there, VOC does not say."""
 
-    name: str
-    taxonomy: Taxonomy
     labels: NDArray[np.int64]  # [256] by pixel value; -1: void, -2: no value of theirs
-    known: NDArray[np.bool_] | None
-    pictures: list[VocMaps]
-    notes: tuple[str, ...] = ()
 
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def key(self, index: int) -> str:
-        """The file's name without ending."""
-        return self.pictures[index].key
-
-    def labels_of(self, index: int) -> list[int]:
-        """The label of every segment, from the maps alone."""
-        return [int(label) for label in self._segments(self.pictures[index])[1].labels]
-
-    def __getitem__(self, index: int) -> Sample:
-        """Read it. Raises `DataError`."""
-        picture = self.pictures[index]
-        image = read_picture(picture.path, picture.size)
-        segment_map, segments = self._segments(picture)
-        return sample_of_segments(image, segment_map, segments, self.taxonomy, self.known)
-
-    def _segments(self, picture: VocMaps) -> tuple[NDArray[np.int32], Segments]:
+    def _segments(self, picture: MapPicture) -> tuple[NDArray[np.int32], Segments]:
         values = _map_of(picture.class_path, picture.size)
         classes = self.labels[values]
         if (classes == -2).any():
@@ -128,7 +65,7 @@ def _map_of(path: Path, size: Size) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
-def _check_objects(picture: VocMaps, values: NDArray[np.int64], objects: NDArray[np.int64]) -> None:
+def _check_objects(picture: MapPicture, values: NDArray[np.int64], objects: NDArray[np.int64]) -> None:
     """Refuse an object of two classes. Raises `DataError`."""
     pairs = np.unique((objects * 256 + values)[(objects > 0) & (values != _BORDER)])
     numbers, counts = np.unique(pairs // 256, return_counts=True)
@@ -148,16 +85,13 @@ def open_voc(
         keys = [path.stem for path in list_files(labels, (ending,))]
     else:
         keys = _listed(folder / "ImageSets" / f"{spec.image_set}.txt")
-    paths = {key: folder / "JPEGImages" / f"{key}.jpg" for key in keys}
-    there = [key for key, found in zip(keys, present(list(paths.values())), strict=True) if found]
-    missing = [str(paths[key]) for key in sorted(paths.keys() - set(there))]
-    notes = missing_note(missing, of=len(keys), labels=labels, what="pictures", skip=spec.missing == "skip")
-    chosen = [there[i] for i in choose(there, hold_out=spec.hold_out, part=part, limit=spec.limit)]
-    check_any(chosen, str(labels), of=len(there), hold_out=spec.hold_out, part=part)
-    label_paths = [labels / f"{key}{ending}" for key in chosen]
-    bare = [str(path) for path, found in zip(label_paths, present(label_paths), strict=True) if not found]
-    missing_note(bare, of=len(label_paths), labels=labels, what="label files", skip=False)
-    told = [(key, paths[key], path) for key, path in zip(chosen, label_paths, strict=True)]
+    paths = [folder / "JPEGImages" / f"{key}.jpg" for key in keys]
+    there, notes = look_for(paths, labels=labels, what="pictures", skip=spec.missing == "skip")
+    told = [
+        (key, path, labels / f"{key}{ending}") for key, path, found in zip(keys, paths, there, strict=True) if found
+    ]
+    told = [told[index] for index in spec.chosen([key for key, _, _ in told], labels, part=part)]
+    look_for([label_path for _, _, label_path in told], labels=labels, what="label files")
     opened = _boxes if boxes else _maps
     return opened(spec, taxonomy, told, progress, notes)
 
@@ -168,7 +102,8 @@ _Told = Sequence[tuple[str, Path, Path]]
 def _boxes(
     spec: VocSpec, taxonomy: Taxonomy, told: _Told, progress: Progress | None, notes: list[str]
 ) -> VocBoxPictures:
-    pictures, names, without_area = [], set(), 0
+    pictures: list[ObjectsPicture[Outlined]] = []
+    names, without_area = set(), 0
     for key, path, label_path in reported(told, progress, f"labels of {spec.folder}"):
         annotation = read_annotation(label_path)
         size = annotation.size or read_size(path, shown=True)
@@ -186,7 +121,7 @@ def _boxes(
             without_area += box is None
             if box is not None:
                 objects.append(Outlined(label, box, None, one.difficult))
-        pictures.append(VocBoxes(key, path, size, tuple(objects)))
+        pictures.append(ObjectsPicture(key, path, size, tuple(objects)))
     notes = [*notes, *without_area_note(without_area, spec.folder)]
     known = known_things(taxonomy, names, spec.known)
     return VocBoxPictures(f"voc {spec.folder}", taxonomy, known, pictures, tuple(notes))
@@ -206,9 +141,9 @@ def _maps(
         size = read_size(class_path)
         check_size(path, size)
         object_path = Path(spec.folder) / "SegmentationObject" / f"{key}.png"
-        pictures.append(VocMaps(key, path, class_path, object_path if object_path.is_file() else None, size))
+        pictures.append(MapPicture(key, path, size, class_path, object_path if object_path.is_file() else None))
     known = known_things(taxonomy, set(names), spec.known)
-    return VocMapPictures(f"voc {spec.folder}", taxonomy, labels, known, pictures, tuple(notes))
+    return VocMapPictures(f"voc {spec.folder}", taxonomy, known, pictures, tuple(notes), labels=labels)
 
 
 def _listed(path: Path) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.errors import ConfigError, DataError
 from stages.models.cache import cache_folder
-from stages.models.labelled.parts import Part, Progress, check_any, choose
+from stages.models.labelled.parts import Part, Progress
 from stages.models.labelled.sample import FIRST_OBJECT, PackedSample, Sample, unpack
 from stages.models.labelled.segments import Segments, known_things, sample_of_segments
 from stages.models.labelled.specs import WorldSpec
@@ -88,8 +88,7 @@ def open_world(spec: WorldSpec, taxonomy: Taxonomy, *, part: Part, progress: Pro
     if len(packed) != len(groups):
         raise DataError(f"{folder}: holds {len(packed)} frames of {len(groups)}; delete it, and it is rendered again")
     keys = [f"{world}-{frame}" for world in worlds for frame in range(plan.frames_per_world)]
-    chosen = choose(keys, hold_out=spec.hold_out, part=part, limit=spec.limit, groups=groups)
-    check_any(chosen, "world", of=len(keys), hold_out=spec.hold_out, part=part)
+    chosen = spec.chosen(keys, "world", part=part, groups=groups)
     name = f"world {plan.first_seed} to {plan.first_seed + plan.worlds - 1}"
     return WorldPictures(name, taxonomy, [keys[i] for i in chosen], [packed[i] for i in chosen], spec.known)
 

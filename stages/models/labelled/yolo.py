@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, DataError
 from stages.models.labelled.boxes import Box, checked_box, without_area_note
+from stages.models.labelled.file_pictures import ObjectsPicture, OutlinedPictures
 from stages.models.labelled.label_files import list_files, missing_note, read_text
 from stages.models.labelled.masks import MOST_POINTS, polygon_mask
-from stages.models.labelled.outlines import Outlined, sample_of_outlines
-from stages.models.labelled.parts import Part, Progress, check_any, choose, reported
-from stages.models.labelled.picture_file import PICTURE_ENDINGS, Size, read_picture, read_size
-from stages.models.labelled.sample import Sample
+from stages.models.labelled.outlines import Outlined
+from stages.models.labelled.parts import Part, Progress, reported
+from stages.models.labelled.picture_file import PICTURE_ENDINGS, Size, read_size
 from stages.models.labelled.segments import known_things
 from stages.models.labelled.specs import YoloSpec
 from stages.models.labelled.taxonomy import Taxonomy
@@ -32,43 +33,16 @@ class YoloObject:
     polygon: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class YoloPicture:
-    """A picture and its objects."""
-
-    key: str
-    path: Path
-    size: Size
-    objects: tuple[YoloObject, ...]
+YoloPicture = ObjectsPicture[YoloObject]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class YoloPictures:
-    """Pictures with YOLO's labels. What no polygon covers is void."""
+class YoloPictures(OutlinedPictures[YoloObject]):
+    """Pictures with YOLO's labels."""
 
-    name: str
-    taxonomy: Taxonomy
-    known: NDArray[np.bool_] | None
-    pictures: list[YoloPicture]
-    notes: tuple[str, ...] = ()
+    __slots__ = ()
 
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def key(self, index: int) -> str:
-        """The file's name without ending."""
-        return self.pictures[index].key
-
-    def labels_of(self, index: int) -> list[int]:
-        """The label of every object, without reading the picture."""
-        return [one.label for one in self.pictures[index].objects]
-
-    def __getitem__(self, index: int) -> Sample:
-        """Read it. Raises `DataError`."""
-        picture = self.pictures[index]
-        image = read_picture(picture.path, picture.size)
-        outlined = (Outlined(one.label, one.box, _mask(one, picture.size)) for one in picture.objects)
-        return sample_of_outlines(image, outlined, self.taxonomy, self.known)
+    def _outlined(self, picture: YoloPicture) -> Iterator[Outlined]:
+        return (Outlined(one.label, one.box, _mask(one, picture.size)) for one in picture.objects)
 
 
 def _mask(one: YoloObject, size: Size) -> NDArray[np.bool_] | None:
@@ -83,9 +57,8 @@ def open_yolo(spec: YoloSpec, taxonomy: Taxonomy, *, part: Part, progress: Progr
     label_of = [taxonomy.label(name) for name in names]
     paths, notes = _labelled(images, labels, empty=spec.unlabelled == "empty", skip=spec.missing == "skip")
     keys = [image.stem for image, _ in paths]
-    chosen = choose(keys, hold_out=spec.hold_out, part=part, limit=spec.limit)
-    check_any(chosen, str(labels), of=len(keys), hold_out=spec.hold_out, part=part)
-    pictures = []
+    chosen = spec.chosen(keys, labels, part=part)
+    pictures: list[YoloPicture] = []
     without_area = 0
     for index in reported(chosen, progress, f"labels of {labels}"):
         image, text = paths[index]
@@ -95,7 +68,7 @@ def open_yolo(spec: YoloSpec, taxonomy: Taxonomy, *, part: Part, progress: Progr
         told = [(label, line) for label, line in told if line.polygon or taxonomy.classes.is_thing(label)]
         without_area += sum(line.box is None for _, line in told)
         objects = tuple(YoloObject(label, line.box, line.polygon) for label, line in told if line.box is not None)
-        pictures.append(YoloPicture(keys[index], image, size, objects))
+        pictures.append(ObjectsPicture(keys[index], image, size, objects))
     notes += without_area_note(without_area, labels)
     known = known_things(taxonomy, set(names), spec.known)
     return YoloPictures(f"yolo {labels}", taxonomy, known, pictures, tuple(notes))
