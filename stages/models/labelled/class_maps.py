@@ -41,6 +41,8 @@ def class_map_segments(
     for label in present:
         if 0 <= label < thing_count:
             loose = (classes == label) & (segment_map == 0)
+            if not loose.any():
+                continue
             count, pieces = cv2.connectedComponents(loose.astype(np.uint8), connectivity=8)
             taken = min(count - 1, _MOST_PIECES)
             inside = (pieces > 0) & (pieces <= taken)

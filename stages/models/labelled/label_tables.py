@@ -121,7 +121,8 @@ class LabelTable:
 
 def code_of(colours: NDArray[np.integer]) -> NDArray[np.int64]:
     """[..., 3] RGB -> [...] a number each."""
-    return np.asarray(colours.astype(np.int64) @ np.array([1, 1 << 8, 1 << 16]))
+    red, green, blue = (colours[..., channel].astype(np.int64) for channel in range(3))
+    return np.asarray(red | green << 8 | blue << 16)
 
 
 def table_of(spec: LabelPngSpec, taxonomy: Taxonomy) -> LabelTable:

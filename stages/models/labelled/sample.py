@@ -57,13 +57,17 @@ def pack(sample: Sample, *, quality: int = 92) -> PackedSample:
 
 def unpack(packed: PackedSample) -> Sample:
     """The inverse of `pack`, but for what JPEG lost."""
-    bgr = cv2.imdecode(packed.image, cv2.IMREAD_COLOR)
+    image = cv2.imdecode(packed.image, cv2.IMREAD_COLOR_RGB)
     regions = cv2.imdecode(packed.regions, cv2.IMREAD_GRAYSCALE)
-    if bgr is None or regions is None:
+    if image is None or regions is None:
         raise ValueError("a cached sample does not decode; delete the cache and render it again")
-    image = np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8, copy=False)
     return Sample(
-        image, regions.astype(np.uint8, copy=False), packed.boxes, packed.labels, packed.visibility, packed.known
+        image.astype(np.uint8, copy=False),
+        regions.astype(np.uint8, copy=False),
+        packed.boxes,
+        packed.labels,
+        packed.visibility,
+        packed.known,
     )
 
 

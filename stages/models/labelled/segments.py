@@ -50,9 +50,10 @@ def sample_of_segments(
     pixels keep their class. A thing with neither box nor pixels is left out. Of more than `MAX_OBJECTS` the largest
     are kept, and the rest become ignored objects, one for each sixteenth of the picture they lie in.
     """
-    boxes = _with_measured(segments.boxes, segment_map)
     labels = segments.labels
-    things = np.flatnonzero((labels >= 0) & (labels < len(taxonomy.things)) & np.isfinite(boxes).all(1))
+    is_thing = (labels >= 0) & (labels < len(taxonomy.things))
+    boxes = _with_measured(segments.boxes, segment_map, is_thing)
+    things = np.flatnonzero(is_thing & np.isfinite(boxes).all(1))
     stuff = labels >= len(taxonomy.things)
     table = np.zeros(len(labels) + 1, np.uint8)
     table[1:][stuff] = 1 + labels[stuff] - len(taxonomy.things)
@@ -99,9 +100,11 @@ def _gathered(objects: Objects, *, height: int, width: int) -> Objects:
     )
 
 
-def _with_measured(boxes: NDArray[np.float32], segment_map: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Boxes that are not given, from the pixels; of a segment without pixels they stay not-a-number."""
-    missing = np.asarray(np.isnan(boxes).any(axis=1))
+def _with_measured(
+    boxes: NDArray[np.float32], segment_map: NDArray[np.int32], wanted: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Boxes that are wanted and not given, from the pixels; of a segment without pixels they stay not-a-number."""
+    missing = np.isnan(boxes).any(axis=1) & wanted
     if not missing.any():
         return boxes
     boxes = boxes.copy()

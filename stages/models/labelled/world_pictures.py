@@ -47,9 +47,8 @@ class WorldPictures:
 def in_classes_of(sample: Sample, taxonomy: Taxonomy, known: list[str] | None = None) -> Sample:
     """A sample of the world's own classes, in the taxonomy's; what it has no class for is void."""
     labels = [-1 if (label := taxonomy.label(name)) is None else label for name in CLASSES]
-    segment_map = sample.regions.astype(np.int32)
-    is_object = sample.regions >= FIRST_OBJECT
-    segment_map[is_object] += len(STUFF) + 1 - FIRST_OBJECT
+    segment_of = np.arange(256, dtype=np.int32)
+    segment_of[FIRST_OBJECT:] += len(STUFF) + 1 - FIRST_OBJECT
     around = np.full((len(STUFF), 4), np.nan, np.float32)  # of a stuff that is gathered by a thing
     segments = Segments(
         np.array(labels[len(THINGS) :] + [labels[label] for label in sample.labels], np.int64),
@@ -57,7 +56,7 @@ def in_classes_of(sample: Sample, taxonomy: Taxonomy, known: list[str] | None = 
         np.concatenate([np.zeros(len(STUFF), np.float32), sample.visibility]),
     )
     told = None if known is None else known_things(taxonomy, set(), known)  # there is nothing else in a street
-    return sample_of_segments(sample.image, segment_map, segments, taxonomy, told)
+    return sample_of_segments(sample.image, segment_of[sample.regions], segments, taxonomy, told)
 
 
 def open_world(spec: WorldSpec, taxonomy: Taxonomy, *, part: Part, progress: Progress | None = None) -> WorldPictures:

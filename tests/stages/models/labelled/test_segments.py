@@ -90,3 +90,24 @@ def test_known_are_the_things_that_the_labels_name_unless_the_recipe_says_more()
     assert known_things(STREET, {"van", "street"}, None).tolist() == [False, True]
     assert known_things(STREET, {"van", "person"}, ["person"]).tolist() == [True, False]
     assert known_things(STREET, {"van", "person"}, []).tolist() == [False, False]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_masks_are_painted_as_if_every_pixel_were_asked(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    height, width = 20, 30
+    objects = [Outlined(CAR, (0, 0, 2, 2), np.zeros((height, width), bool))]
+    for _ in range(8):
+        (top, bottom), (left, right) = np.sort(rng.integers(0, height + 1, 2)), np.sort(rng.integers(0, width + 1, 2))
+        mask = np.zeros((height, width), bool)
+        mask[top:bottom, left:right] = rng.random((bottom - top, right - left)) < 0.7
+        objects.append(Outlined(int(rng.integers(0, 2)), (0, 0, 2, 2), mask, bool(rng.random() < 0.3)))
+    expected = np.zeros((height, width), np.uint8)
+    for row, column in np.ndindex(height, width):
+        here = [
+            (one.crowd, np.count_nonzero(one.mask), number)
+            for number, one in enumerate(objects)
+            if one.mask is not None and one.mask[row, column]
+        ]
+        expected[row, column] = FIRST_OBJECT + min(here)[2] if here else 0
+    assert (sample_of_outlines(image(height, width), objects, STREET, None).regions == expected).all()
