@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from stages.models.labelled.sample import Sample
@@ -37,6 +37,7 @@ class UnseenWorlds:
     width: int = 640
     height: int = 360
     first_seed: int = UNSEEN_SEED
+    _last: dict[int, tuple[int, World]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -55,8 +56,18 @@ class UnseenWorlds:
         """The frame, rendered. Raises `IndexError` past the last."""
         if not 0 <= index < len(self):
             raise IndexError(f"picture {index} of {len(self)}")
-        seed, frame = divmod(index, self.frames_per_world)
-        world = World(self.first_seed + seed, split=self.split, width=self.width, height=self.height)
-        for _ in range(frame):
-            world.step(self.seconds_between)
+        number, frame = divmod(index, self.frames_per_world)
+        world = self._at(self.first_seed + number, frame)
         return in_classes_of(sample_of(world.render()), self.taxonomy)
+
+    def _at(self, seed: int, frame: int) -> World:
+        """The world at a frame: the last one moved on where it can be, since a new one costs nearly a frame."""
+        last = self._last.pop(seed, None)
+        self._last.clear()
+        if last is None or last[0] > frame:
+            last = 0, World(seed, split=self.split, width=self.width, height=self.height)
+        passed, world = last
+        for _ in range(passed, frame):
+            world.step(self.seconds_between)
+        self._last[seed] = frame, world
+        return world
