@@ -24,6 +24,10 @@ BOX_FIGURES: Final = (
 )
 PIXEL_FIGURES: Final = ("iou", "dice", "accuracy", "boundary_f1")
 PANOPTIC_FIGURES: Final = ("pq", "sq", "rq")
+# Of all classes compared together.
+MEAN_PIXEL_FIGURES: Final = ("miou", "pixel_accuracy", "class_accuracy", "dice", "boundary_f1")
+MEAN_PANOPTIC_FIGURES: Final = tuple(f"{key}{of}" for of in ("", "_things", "_stuff") for key in PANOPTIC_FIGURES)
+CLIP_FIGURES: Final = ("hota", "deta", "assa", "mota", "idf1", "stq", "aq", "sq_clips")
 # For a person: what the columns of tables are called.
 TITLES: Final = {
     "ap": "AP",

@@ -9,6 +9,9 @@ from html import escape
 from stages.exports.report_document import document
 from stages.models.evaluation.figures import (
     BOX_FIGURES,
+    CLIP_FIGURES,
+    MEAN_PANOPTIC_FIGURES,
+    MEAN_PIXEL_FIGURES,
     PANOPTIC_FIGURES,
     PIXEL_FIGURES,
     TITLES,
@@ -19,9 +22,6 @@ from stages.models.evaluation.figures import (
 from stages.models.evaluation.table import percent, temperature_text, threads_text
 
 MODEL = "Model"  # the head of tables in which every model has its row
-CLIP_FIGURES = ("hota", "deta", "assa", "mota", "idf1", "stq", "aq", "sq_clips")
-MEAN_PIXEL_FIGURES = ("miou", "pixel_accuracy", "class_accuracy", "dice", "boundary_f1")
-MEAN_PANOPTIC_FIGURES = tuple(f"{key}{of}" for of in ("", "_things", "_stuff") for key in PANOPTIC_FIGURES)
 
 
 def page(figures: Figures, pictures: Mapping[str, Mapping[str, bytes]]) -> str:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from stages.models.evaluation.figures import TITLES, Figures, Latency, Row, Temperature
+from stages.models.evaluation.figures import (
+    CLIP_FIGURES,
+    MEAN_PANOPTIC_FIGURES,
+    MEAN_PIXEL_FIGURES,
+    TITLES,
+    Figures,
+    Latency,
+    Row,
+    Temperature,
+)
 
 GROUPS = (
     ("ap50", "ap", "ap75", "ap_small", "ap_medium", "ap_large"),
     ("ar1", "ar10", "ar100", "voc_ap11", "voc_ap", "ece"),
-    ("miou", "pixel_accuracy", "class_accuracy", "dice", "boundary_f1"),
-    ("pq", "sq", "rq", "pq_things", "sq_things", "rq_things", "pq_stuff", "sq_stuff", "rq_stuff"),
-    ("hota", "deta", "assa", "mota", "idf1", "stq", "aq", "sq_clips"),
+    MEAN_PIXEL_FIGURES,
+    MEAN_PANOPTIC_FIGURES,
+    CLIP_FIGURES,
 )
 OF_CLASS_ON_CLIPS = ("hota", "deta", "assa", "mota", "idf1")
 OF_CLASS = ("ap50", "ap", "pq", "iou", "boundary_f1")
