@@ -164,11 +164,11 @@ def _execute(arguments: argparse.Namespace) -> int:
                 rehearse=arguments.rehearse,
                 seed=arguments.seed,
                 progress=progress,
-                interrupted=lambda: bool(interrupts.received),
+                interrupted=interrupts.asked,
             )
     except KeyboardInterrupt:
         complain(f"everyframe: ended; what was done is in {arguments.output}, and the same command goes on from it")
-        return 128 + interrupts.received
+        return interrupts.exit_code
     if not arguments.quiet:
         _tell(done, Path(arguments.output))
     if done.model is None:

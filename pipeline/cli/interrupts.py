@@ -27,6 +27,15 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def asked(self) -> bool:
+        """Whether an end was asked for."""
+        return bool(self.received)
+
+    @property
+    def exit_code(self) -> int:
+        """Of a program that the first signal has ended, as shells have it."""
+        return 128 + self.received
+
     def _take(self, number: int, _: FrameType | None) -> None:
         if self.received:
             raise KeyboardInterrupt

@@ -142,8 +142,8 @@ def _execute(arguments: argparse.Namespace) -> int:
     with Interrupts(work.stop) as interrupts, screen_for(footage, quiet=arguments.quiet) as screen:
         outcomes = work.run(screen)
     tell_outcomes(outcomes, Path(arguments.output), quiet=arguments.quiet)
-    if interrupts.received:
-        return 128 + interrupts.received
+    if interrupts.asked():
+        return interrupts.exit_code
     return 1 if any(outcome.reason or outcome.refused for outcome in outcomes) else 0
 
 

@@ -59,7 +59,7 @@ def _execute(arguments: argparse.Namespace) -> int:
             output,
             progress=screen.opening,
             tell=screen.step,
-            interrupted=lambda: bool(interrupts.received),
+            interrupted=interrupts.asked,
             remark=screen.remark,
             tensorboard=arguments.tensorboard,
         )
@@ -67,7 +67,7 @@ def _execute(arguments: argparse.Namespace) -> int:
         screen.end(output)
         return 0
     complain(f"everyframe: ended by signal {interrupts.received}; {output} keeps it, and the same command goes on")
-    return 128 + interrupts.received
+    return interrupts.exit_code
 
 
 def _changes(arguments: argparse.Namespace) -> dict[str, Any]:
