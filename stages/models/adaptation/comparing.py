@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.messages import Detections
 from stages.models.adaptation.found import Found
-from stages.models.adaptation.picking import evenly
 from stages.models.adaptation.teacher import Teacher
 from stages.models.evaluation.box_precision import BoxPrecision
 from stages.models.evaluation.matching import matches
 from stages.models.evaluation.subject import Subject, frame_of, run_stages
 from stages.models.evaluation.truth import REFERENCE_WIDTH
 from stages.models.labelled.packed import KeyedSample
-from stages.models.labelled.parts import Progress
+from stages.models.labelled.parts import Progress, evenly
 from stages.models.labelled.sample import unpack
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.labelled.views import is_ignored

@@ -18,7 +18,7 @@ from stages.models.adaptation.following import FrameLabels, followed
 from stages.models.adaptation.found import Found
 from stages.models.adaptation.looks import Looks, look_over
 from stages.models.adaptation.mapper import Mapper, open_mapper
-from stages.models.adaptation.picking import differing, evenly, weights_of
+from stages.models.adaptation.picking import differing, weights_of
 from stages.models.adaptation.samples import as_detections, sample_of
 from stages.models.adaptation.stretches import HELD_OUT, TRAIN, parts_of
 from stages.models.adaptation.teacher import Teacher, checksum_of, open_teacher
@@ -26,7 +26,7 @@ from stages.models.adaptation.thresholds import thresholds_for
 from stages.models.adaptation.video import fingerprint_of, frames_of
 from stages.models.adaptation.written import write_json
 from stages.models.labelled.packed import KeyedSample, load, save
-from stages.models.labelled.parts import Progress
+from stages.models.labelled.parts import Progress, evenly
 from stages.models.labelled.sample import pack
 from stages.models.labelled.taxonomy import Taxonomy
 

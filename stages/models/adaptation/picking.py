@@ -58,10 +58,3 @@ def differing(
             break
         taken.append(best)
     return np.array(sorted(taken), np.int64)
-
-
-def evenly(count: int, *, limit: int) -> NDArray[np.int64]:
-    """Rows of at most `limit` of `count` frames, spread evenly."""
-    if count <= limit:
-        return np.arange(count, dtype=np.int64)
-    return np.unique(np.linspace(0, count - 1, limit).round().astype(np.int64))

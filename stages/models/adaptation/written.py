@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import DataError
 from stages.models.labelled.packed import KeyedSample
+from stages.models.labelled.parts import evenly
 from stages.models.labelled.sample import unpack
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.whole_file import whole_file, write_whole
@@ -45,8 +46,7 @@ def export_to(
         ModelError: when it cannot be written, or does not give what torch gives.
     """
     from pipeline.messages import Surface
-    from stages.models.adaptation.picking import evenly
-    from stages.models.exporting.card import read_whole_card
+    from stages.models.exporting.card import class_offsets, read_whole_card
     from stages.models.exporting.deployed import INPUT_HEIGHT, INPUT_WIDTH
     from stages.models.exporting.export import ExportPlan, Trained, export
     from stages.models.exporting.frames import Frames, picture_spec
@@ -59,7 +59,7 @@ def export_to(
     images = [unpack(samples[row].sample).image for row in rows]
     checked = [preprocess(Surface("rgb24", (image,)))[0].copy() for image in images]
     frames = Frames(checked=checked, calibration=[], told=f"{len(checked)} frames of the footage")
-    before = [float(card.get("class_offsets", {}).get(name, 0.0)) for name in taxonomy.things]
+    before = [0.0] * len(taxonomy.things) if like is None else class_offsets(like, card, taxonomy.things)
     offsets = [one + shift for one, shift in zip(before, shifts or [0.0] * len(before), strict=True)]
     trained = Trained(network=network, classes=taxonomy.classes, offsets=offsets, training=told)
     export(trained, ExportPlan(folder=path.parent, name=path.stem, width=width, height=height), frames)

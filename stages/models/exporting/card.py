@@ -66,6 +66,19 @@ def read_whole_card(model: Path) -> dict[str, Any]:
     return card
 
 
+def class_offsets(model: Path, card: Mapping[str, Any], things: Sequence[str]) -> list[float]:
+    """What the card beside a model says is added to each thing's logits; 0 where it says nothing.
+
+    Raises:
+        ModelError: when that is no number.
+    """
+    offsets = card.get("class_offsets") or {}
+    try:
+        return [float(offsets.get(name, 0.0)) for name in things]
+    except (AttributeError, TypeError, ValueError) as exc:
+        raise ModelError(f"{model.with_suffix('.json')}: 'class_offsets' are not a number a class: {exc}") from exc
+
+
 def network_config(card: Mapping[str, Any]) -> NanoConfig:
     """The shape of the network a card is of; one from before cards told it has the shape of that time.
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-import numpy as np
 import torch
 
 from pipeline.errors import ModelError
 from pipeline.messages import Float32
 from stages.models.exporting.agreement import Given, Tolerance
-from stages.models.exporting.deployed import OUTPUT_NAMES, Deployed
+from stages.models.exporting.deployed import Deployed, outputs_of
 from stages.models.exporting.running import OpenVinoFile
 from stages.models.openvino_runtime import core, save_ir
 
@@ -97,11 +97,4 @@ def runner(file: Made) -> Runner:
 
 def _program(path: Path) -> Runner:
     """The archive that this process has just written: nobody else's may be loaded, for it can hold pickles."""
-    module = torch.export.load(path).module()
-
-    def run(pictures: Float32) -> Given:
-        with torch.no_grad():
-            given = module(torch.from_numpy(pictures))
-        return {name: np.asarray(output.numpy(), np.float32) for name, output in zip(OUTPUT_NAMES, given, strict=True)}
-
-    return run
+    return partial(outputs_of, torch.export.load(path).module())

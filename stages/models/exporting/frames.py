@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.config import SourceConfig, is_live, redact
 from pipeline.errors import ConfigError, DataError
 from pipeline.messages import Float32, Surface, UInt8
+from stages.models.labelled import parts
 from stages.models.preprocess import InputSpec, Preprocessor
 
 Item = TypeVar("Item")
@@ -119,8 +120,7 @@ def spread(surfaces: Iterable[Surface], wanted: int, *, make: Callable[[Surface]
 
 def evenly(pictures: Sequence[Item], wanted: int) -> list[Item]:
     """So many of them at even steps; all where there are fewer."""
-    rows = np.linspace(0, len(pictures) - 1, min(wanted, len(pictures))).round().astype(int)
-    return [pictures[row] for row in rows]
+    return [pictures[row] for row in parts.evenly(len(pictures), limit=wanted)]
 
 
 def _surfaces(file: str) -> Iterator[Surface]:

@@ -8,7 +8,7 @@ from pipeline.config import EMBEDDED_MODEL
 from pipeline.errors import ModelError
 from pipeline.messages import Classes
 from stages.detect.build import model_file
-from stages.models.exporting.card import read_whole_card
+from stages.models.exporting.card import class_offsets, read_whole_card
 from stages.models.exporting.export import Trained
 from stages.models.exporting.unfold import refolded
 
@@ -38,9 +38,5 @@ def open_trained(model: str) -> Trained:
 def _of_onnx(path: Path) -> Trained:
     card = read_whole_card(path)
     classes = Classes(tuple(map(str, card["things"])), tuple(map(str, card["stuff"])))
-    offsets = card.get("class_offsets") or {}
-    try:
-        shifts = [float(offsets.get(name, 0.0)) for name in classes.things]
-    except (AttributeError, TypeError, ValueError) as exc:
-        raise ModelError(f"{path.with_suffix('.json')}: 'class_offsets' are not a number a class: {exc}") from exc
+    shifts = class_offsets(path, card, classes.things)
     return Trained(network=refolded(path), classes=classes, offsets=shifts, training=str(card.get("training", "")))

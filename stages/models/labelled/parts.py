@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 
@@ -32,6 +33,11 @@ def is_held_out(key: str, hold_out: float) -> bool:
     return zlib.crc32(key.encode()) / 2**32 < hold_out
 
 
+def evenly(count: int, *, limit: int) -> NDArray[np.int64]:
+    """Rows of at most `limit` of `count` pictures, spread evenly, the first and the last among them."""
+    return np.linspace(0, count - 1, min(limit, count)).round().astype(np.int64)
+
+
 def choose(
     keys: Sequence[str], *, hold_out: float, part: Part, limit: int | None, groups: Sequence[str] | None = None
 ) -> list[int]:
@@ -50,8 +56,8 @@ def choose(
         for index, name in enumerate(named)
         if part == "all" or is_held_out(name, hold_out) == (part == "held-out")
     ]
-    if limit is not None and len(chosen) > limit:
-        chosen = [chosen[int(at)] for at in np.linspace(0, len(chosen) - 1, limit).round()]
+    if limit is not None:
+        chosen = [chosen[row] for row in evenly(len(chosen), limit=limit)]
     return chosen
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.models.adaptation.picking import differing, evenly, signature, weights_of
+from stages.models.adaptation.picking import differing, signature, weights_of
 from stages.models.adaptation.stretches import BETWEEN, HELD_OUT, TRAIN, parts_of
+from stages.models.labelled.parts import evenly
 
 
 def test_the_end_of_the_time_is_held_out_with_a_gap_before() -> None:
