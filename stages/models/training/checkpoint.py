@@ -6,25 +6,21 @@ The header's `everyframe` is JSON: `{"format": 1, "classes": {"things": [..], "s
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from pipeline.errors import ConfigError, ModelError
 from pipeline.messages import Classes
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.nano.network import Nano, NanoConfig
-from stages.models.whole_file import write_whole
+from stages.models.training.tensors import Header, read_tensors, write_tensors
 
 FORMAT = 1
-_HEADER = "everyframe"
-_LARGEST_HEADER = 1 << 20
+_ENTRY = "everyframe"
 
 
 class _Classes(msgspec.Struct, frozen=True):
@@ -33,8 +29,7 @@ class _Classes(msgspec.Struct, frozen=True):
     gathers: dict[str, tuple[str, ...]] = {}
 
 
-class _Header(msgspec.Struct, frozen=True):
-    format: int
+class _Header(Header, frozen=True):
     classes: _Classes
     network: dict[str, Any]
     training: str = ""
@@ -55,14 +50,9 @@ def write_checkpoint(path: Path, network: Nano, taxonomy: Taxonomy, *, training:
     Raises:
         OSError: when the file cannot be written; what was there before is still there.
     """
-    header = {
-        "format": FORMAT,
-        "classes": {"things": taxonomy.things, "stuff": taxonomy.stuff, "gathers": dict(taxonomy.gathers)},
-        "network": asdict(network.config),
-        "training": training,
-    }
-    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    write_whole(path, save(state, {_HEADER: json.dumps(header)}))
+    classes = _Classes(taxonomy.things, taxonomy.stuff, dict(taxonomy.gathers))
+    header = _Header(format=FORMAT, classes=classes, network=asdict(network.config), training=training)
+    write_tensors(path, network.state_dict(), _ENTRY, header)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -71,7 +61,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         ModelError: naming the file and what it lacks.
     """
-    header, state = _read(path)
+    header, state = read_tensors(path, _ENTRY, _Header, reads=FORMAT, what="a checkpoint of `everyframe train`")
     try:
         taxonomy = Taxonomy(
             classes=Classes(header.classes.things, header.classes.stuff), gathers=header.classes.gathers
@@ -100,25 +90,6 @@ def load_weights(network: Nano, state: dict[str, Tensor], path: Path) -> None:
                 f"{path}: weights {name} of shape {tuple(state[name].shape)}, not {tuple(own[name].shape)}"
             )
     network.load_state_dict(state)
-
-
-def _read(path: Path) -> tuple[_Header, dict[str, Tensor]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_HEADER)
-            if text is None:
-                raise ModelError(f"{path}: no checkpoint of `everyframe train`: its header has no {_HEADER!r}")
-            if len(text) > _LARGEST_HEADER:
-                raise ModelError(f"{path}: a header of {len(text)} bytes; at most {_LARGEST_HEADER}")
-            header = msgspec.json.decode(text, type=_Header)
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such file") from None
-    except (SafetensorError, OSError, msgspec.DecodeError) as exc:
-        raise ModelError(f"{path}: cannot be read as a checkpoint: {exc}") from exc
-    if header.format != FORMAT:
-        raise ModelError(f"{path}: a checkpoint of format {header.format}; this version reads {FORMAT}")
-    return header, state
 
 
 def _network_config(values: dict[str, Any]) -> NanoConfig:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -17,14 +13,13 @@ from pipeline.errors import ModelError
 from stages.models.nano.network import Nano
 from stages.models.training.average import Average
 from stages.models.training.checkpoint import load_weights
-from stages.models.whole_file import write_whole
+from stages.models.training.tensors import Header, read_tensors, write_tensors
 
-_HEADER = "everyframe-training"
+_ENTRY = "everyframe-training"
 _FORMAT = 1
 
 
-class _Header(msgspec.Struct, frozen=True):
-    format: int
+class _Header(Header, frozen=True):
     step: int
     averaged: int
     recipe: str
@@ -44,10 +39,8 @@ class RunState:
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.network.state_dict().items()}
         tensors |= {f"optimiser.{name}": value for name, value in _flat(self.optimiser).items()}
-        # What is shared in memory must not be shared in the file.
-        whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-        header = {"format": _FORMAT, "step": self.step, "averaged": self.average.steps, "recipe": recipe}
-        write_whole(path, save(whole, {_HEADER: json.dumps(header)}))
+        header = _Header(format=_FORMAT, step=self.step, averaged=self.average.steps, recipe=recipe)
+        write_tensors(path, tensors, _ENTRY, header)
 
     def load(self, path: Path, *, recipe: str) -> None:
         """Take on what a file says.
@@ -55,7 +48,7 @@ class RunState:
         Raises:
             ModelError: when the file cannot be read, or is of another recipe.
         """
-        header, tensors = _read(path)
+        header, tensors = read_tensors(path, _ENTRY, _Header, reads=_FORMAT, what="the state of a training")
         if header.recipe != recipe:
             raise ModelError(f"{path}: is of another recipe; give another --output, or the recipe it was begun with")
         load_weights(self.network, _part(tensors, "network."), path)
@@ -90,15 +83,3 @@ def _laid_out_as(weight: Tensor, value: Tensor) -> Tensor:
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _read(path: Path) -> tuple[_Header, dict[str, Tensor]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = msgspec.json.decode((file.metadata() or {}).get(_HEADER, "null"), type=_Header)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError, ValueError) as exc:
-        raise ModelError(f"{path}: cannot be read as the state of a training: {exc}") from exc
-    if header.format != _FORMAT:
-        raise ModelError(f"{path}: is the state of a training of format {header.format}; this version reads {_FORMAT}")
-    return header, tensors
