@@ -61,7 +61,9 @@ def load(path: Path) -> list[KeyedSample]:
         ]
         keys = parts["keys"].tolist()
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as exc:
-        raise DataError(f"{path}: no file of packed pictures ({exc}); delete it, and it is made again") from exc
+        raise DataError(
+            f"{path}: cannot be read: no file of packed pictures ({exc}); delete it, and it is made again"
+        ) from exc
     return [
         KeyedSample(key, PackedSample(image, regions, boxes, labels, visibility, known if known.size else None))
         for key, image, regions, boxes, labels, visibility, known in zip(keys, *columns, strict=bool(keys))

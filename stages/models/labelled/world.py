@@ -10,12 +10,12 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stages.models.labelled import packed
+from stages.models.labelled.packed import KeyedSample
 from stages.models.labelled.parts import Progress
 from stages.models.labelled.sample import FIRST_OBJECT, MAX_OBJECTS, PackedSample, Sample, pack
 from stages.models.labelled.views import resample
-from stages.models.whole_file import whole_file
 from stages.models.world import STUFF, World, WorldFrame
 from stages.models.world.classes import THING_ID_BASE
 
@@ -84,37 +84,13 @@ def render(plan: RenderPlan, *, processes: int | None = None) -> Iterator[list[P
 
 
 def save(samples: list[PackedSample], path: Path) -> None:
-    """One `.npz` of plain arrays, no pickle, whole or not at all."""
-    arrays: dict[str, NDArray[np.generic]] = {
-        "object_counts": np.array([len(s.labels) for s in samples], np.int64),
-        "image_bytes": np.array([s.image.size for s in samples], np.int64),
-        "region_bytes": np.array([s.regions.size for s in samples], np.int64),
-        "images": np.concatenate([s.image.ravel() for s in samples]),
-        "regions": np.concatenate([s.regions.ravel() for s in samples]),
-        "boxes": np.concatenate([s.boxes for s in samples]),
-        "labels": np.concatenate([s.labels for s in samples]),
-        "visibility": np.concatenate([s.visibility for s in samples]),
-    }
-    with whole_file(path) as partial, partial.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+    """One file, as `packed.save`; frames are told apart by their order alone. Raises `OSError`."""
+    packed.save([KeyedSample("", sample) for sample in samples], path)
 
 
 def load(path: Path) -> list[PackedSample]:
-    """The inverse of `save`."""
-    with np.load(path, allow_pickle=False) as archive:
-        parts = {name: archive[name] for name in archive.files}
-    objects = np.cumsum(parts["object_counts"])[:-1]
-    return [
-        PackedSample(*fields)
-        for fields in zip(
-            np.split(parts["images"], np.cumsum(parts["image_bytes"])[:-1]),
-            np.split(parts["regions"], np.cumsum(parts["region_bytes"])[:-1]),
-            np.split(parts["boxes"], objects),
-            np.split(parts["labels"], objects),
-            np.split(parts["visibility"], objects),
-            strict=True,
-        )
-    ]
+    """The inverse of `save`. Raises `DataError` for a file that is not one of its."""
+    return [one.sample for one in packed.load(path)]
 
 
 def render_into(

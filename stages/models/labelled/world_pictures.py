@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +80,7 @@ def open_world(spec: WorldSpec, taxonomy: Taxonomy, *, part: Part, progress: Pro
         raise DataError(f"worlds cannot be rendered: {exc}") from exc
     except OSError as exc:
         raise DataError(f"{folder}: rendered worlds cannot be kept there: {exc.strerror or exc}") from exc
-    packed = [sample for path in paths for sample in _load(path)]
+    packed = [sample for path in paths for sample in load(path)]
     worlds = [f"world-{plan.first_seed + number:07d}" for number in range(plan.worlds)]
     groups = [world for world in worlds for _ in range(plan.frames_per_world)]
     if len(packed) != len(groups):
@@ -104,19 +103,13 @@ def _folder(spec: WorldSpec) -> Path:
 
 
 def renderer_digest() -> str:
-    """Eight letters that change with the renderer's code."""
-    import stages.models.labelled.world as packing
+    """Eight letters that change with the code of the renderer, and of the files that frames are kept in."""
+    import stages.models.labelled.packed as file_form
+    import stages.models.labelled.world as rendering
     import stages.models.world as renderer
 
     digest = hashlib.sha256()
     files = sorted(path for folder in renderer.__path__ for path in Path(folder).glob("*.py"))
-    for path in [*files, Path(packing.__file__)]:
+    for path in [*files, Path(rendering.__file__), Path(file_form.__file__)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
-
-
-def _load(path: Path) -> list[PackedSample]:
-    try:
-        return load(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as exc:
-        raise DataError(f"{path}: cannot be read: {exc}; delete it, and it is rendered again") from exc
