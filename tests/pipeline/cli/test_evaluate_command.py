@@ -12,7 +12,8 @@ import pytest
 from pipeline.cli.evaluate import _views
 from pipeline.cli.values import size
 from pipeline.errors import UsageError
-from tests.pipeline.cli.command_line import everyframe
+from tests.pipeline.cli.command_line import everyframe, started
+from tests.pipeline.engines import wait_for
 
 
 def coco(folder: Path) -> tuple[str, str]:
@@ -109,6 +110,19 @@ def test_what_cannot_be_read(arguments: list[str], said: str) -> None:
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_sigterm_leaves_no_folder_behind(tmp_path: Path) -> None:
+    pytest.importorskip("faster_coco_eval", reason="needs faster-coco-eval, of the eval extra")
+    running = started("evaluate", "--worlds", "500", TMPDIR=str(tmp_path))
+    try:
+        wait_for(lambda: bool(list(tmp_path.glob("everyframe-evaluate-*"))), "the folder of models")
+        running.terminate()
+        running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert running.returncode == 143
+    assert not list(tmp_path.glob("everyframe-evaluate-*"))
 
 
 def test_options_are_read_as_they_are_written() -> None:
