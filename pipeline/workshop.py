@@ -77,6 +77,9 @@ def export(
 
     Raises `ConfigError`, `ModelError`, `DataError`, `SourceError`.
     """
+    from stages.models.extras import need
+
+    need("export", "onnx", "onnxscript", extra="train")  # what follows imports them
     from stages.models.exporting.request import Request, plan_of, run
     from stages.models.exporting.table import table, warnings
 
@@ -176,6 +179,9 @@ def adapt(
 
     Raises `ConfigError`, `DataError`, `ModelError`, `SinkError`; `KeyboardInterrupt` where it was interrupted.
     """
+    from stages.models.extras import need
+
+    need("adapt", "onnx", "onnxscript", "faster_coco_eval", extra="train,eval")  # what follows imports them
     from stages.models.adaptation.adapting import TRUTH
     from stages.models.adaptation.adapting import adapt as adapted
     from stages.models.adaptation.labelling import LabelConfig

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from pipeline.config import EMBEDDED_MODEL
 from pipeline.errors import ConfigError
 from pipeline.messages import Classes
+from stages.models.extras import need
 from stages.detect.build import model_file
 from stages.models.labelled.embedded import GATHERS
 from stages.models.labelled.taxonomy import MOST_STUFF, Taxonomy
@@ -59,9 +59,7 @@ def file_of(model: str) -> Path:
 
 
 def _as_onnx(checkpoint: Path, folder: Path, name: str, *, width: int, height: int) -> ModelFile:
-    for package in ("onnx", "onnxscript"):
-        if find_spec(package) is None:
-            raise ConfigError(f"{checkpoint}: the package {package} is missing; pip install 'everyframe[train]'")
+    need(str(checkpoint), "onnx", "onnxscript", extra="train")
     from stages.models.exporting.card import card_of, write_card
     from stages.models.exporting.deployed import Deployed, check_size
     from stages.models.exporting.folding import folded

@@ -5,12 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from pipeline.config import EMBEDDED_MODEL
 from pipeline.errors import ConfigError, DataError
+from stages.models.extras import need
 from stages.models.evaluation.augmentation import Augmentation
 from stages.models.evaluation.card import put_on_card
 from stages.models.evaluation.clips import Clip, WorldClip
@@ -102,10 +102,7 @@ def evaluate(request: Request, *, progress: Progress = silent) -> tuple[Figures,
 
 def check(request: Request) -> None:
     """Refuse what cannot be done before anything is loaded. Raises `ConfigError`."""
-    needed = ["faster_coco_eval", *(["trackeval"] if request.clips or request.mot else [])]
-    for package in needed:
-        if find_spec(package) is None:
-            raise ConfigError(f"evaluate: the package {package} is missing; pip install 'everyframe[eval]'")
+    need("evaluate", "faster_coco_eval", *(["trackeval"] if request.clips or request.mot else []), extra="eval")
     if request.on_card and len(request.models) > 1:
         raise ConfigError(f"--on-card: {len(request.models)} models are measured; a card is of one")
     if request.on_card and Path(request.models[0]).suffix == CHECKPOINT:

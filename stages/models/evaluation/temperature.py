@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from stages.models.evaluation.figures import Temperature
 from stages.models.evaluation.reliability import fit_temperature, negative_log_likelihood, reliability, tempered
+from stages.models.labelled.parts import place_of
 
 
 def fitted(keys: Sequence[str], scores: NDArray[np.float64], hits: NDArray[np.bool_], *, model: str) -> Temperature:
@@ -46,5 +46,4 @@ def fitted(keys: Sequence[str], scores: NDArray[np.float64], hits: NDArray[np.bo
 
 
 def _is_fitted_on(key: str) -> bool:
-    """Every second name. A check sum would not do: names that are counted up may all lie on one side of it."""
-    return hashlib.blake2b(key.encode(), digest_size=1).digest()[0] < 128
+    return place_of(key, purpose="temperature") < 0.5

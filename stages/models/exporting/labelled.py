@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -14,7 +13,7 @@ from pipeline.errors import ConfigError
 from pipeline.messages import Classes, Surface, UInt8
 from stages.models.evaluation.measure import DataSet
 from stages.models.exporting.frames import Step, evenly, picture_spec
-from stages.models.labelled.parts import Part
+from stages.models.labelled.parts import Part, place_of
 from stages.models.labelled.pictures import Pictures
 from stages.models.labelled.sample import Sample
 from stages.models.labelled.specs import DataSpec, FootageSpec, WorldSpec, open_pictures
@@ -50,7 +49,7 @@ class Chosen:
 
 def half_of(key: str) -> Half:
     """Which half a picture belongs to, by its name: those that scores are balanced on, and those measured on."""
-    return "first" if zlib.crc32(key.encode()) & 1 else "second"
+    return "first" if place_of(key, purpose="balance") < 0.5 else "second"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, cast
 
 from pipeline.errors import ConfigError, ModelError
+from stages.models.extras import need
 from stages.models.exporting.deployed import INPUT_HEIGHT, INPUT_WIDTH, check_size
 from stages.models.exporting.export import Exported, ExportPlan, Trained, export
 from stages.models.exporting.formats import FORMATS, Format
@@ -116,15 +116,14 @@ def _by_labels(request: Request, labelled: Labelled, step: Step) -> Judge:
 
 
 def check_packages(request: Request) -> None:
-    """Refuse to begin without what is needed. Raises `ModelError`, `ConfigError`."""
+    """Refuse to begin without what is needed. Raises `ConfigError`."""
     if request.wants_int8 and not (request.footage or request.data):
         raise ConfigError("--format int8: needs frames to calibrate with; give --footage VIDEO or --data RECIPE")
     needed = [(f"--format {name}", *package) for name in request.plan.formats for package in _PACKAGES[name]]
     if request.data and (request.wants_int8 or request.balance):
         needed.append(("--data", "faster_coco_eval", "eval"))
     for asked, package, extra in needed:
-        if find_spec(package) is None:
-            raise ModelError(f"{asked}: needs {package.replace('_', '-')}; pip install 'everyframe[{extra}]'")
+        need(asked, package, extra=extra)
 
 
 def frames_for(request: Request, labelled: Labelled | None, *, step: Step) -> Frames:

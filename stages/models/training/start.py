@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError, ModelError
+from stages.models.extras import need
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.nano.backbone import ShuffleBackbone
 from stages.models.nano.network import Nano
@@ -41,6 +42,7 @@ def start_network(recipe: Recipe, taxonomy: Taxonomy, pictures: Iterable[Tensor]
     if recipe.start is None:
         network = Nano(config)
     elif recipe.start.endswith(".onnx"):
+        need(f"start: {recipe.start}", "onnx", extra="train")
         from stages.models.exporting.unfold import unfolded
 
         network = unfolded(Path(recipe.start), pictures, config=config)

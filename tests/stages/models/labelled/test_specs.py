@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,7 @@ def test_entries_that_cannot_be_are_refused(entry: dict[str, Any], said: str) ->
 
 
 def test_a_picture_is_held_out_by_its_name() -> None:
-    assert is_held_out("000000000009", 0.25) == (zlib.crc32(b"000000000009") / 2**32 < 0.25)
+    assert [is_held_out(f"{n:012}", 0.25) for n in range(12)] == [n in (0, 3) for n in range(12)]  # today as ever
     keys = [str(n) for n in range(1000)]
     held = choose(keys, hold_out=0.25, part="held-out", limit=None)
     learnt = choose(keys, hold_out=0.25, part="train", limit=None)
@@ -63,6 +62,12 @@ def test_a_picture_is_held_out_by_its_name() -> None:
     assert 200 < len(held) < 300
     assert set(held) <= set(choose(keys, hold_out=0.5, part="held-out", limit=None))
     assert choose(keys[::-1], hold_out=0.25, part="held-out", limit=None) == [999 - n for n in held[::-1]]
+
+
+@pytest.mark.parametrize("form", ["{}", "world-{:07}", "{:012}", "frame_{:04}"])
+def test_names_that_are_counted_up_are_of_both_parts_all_along(form: str) -> None:
+    held = [is_held_out(form.format(n), 0.25) for n in range(400)]
+    assert all(2 <= sum(held[at : at + 40]) <= 20 for at in range(0, 400, 40))
 
 
 def test_a_limit_spreads_over_the_set() -> None:
