@@ -10,8 +10,8 @@ from typing import Final
 from pipeline.config import EMBEDDED_MODEL
 from pipeline.errors import ConfigError
 from pipeline.messages import Classes
-from stages.models.extras import need
 from stages.detect.build import model_file
+from stages.models.extras import need
 from stages.models.labelled.embedded import GATHERS
 from stages.models.labelled.taxonomy import MOST_STUFF, Taxonomy
 

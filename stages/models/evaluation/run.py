@@ -10,7 +10,6 @@ from typing import Final
 
 from pipeline.config import EMBEDDED_MODEL
 from pipeline.errors import ConfigError, DataError
-from stages.models.extras import need
 from stages.models.evaluation.augmentation import Augmentation
 from stages.models.evaluation.card import put_on_card
 from stages.models.evaluation.clips import Clip, WorldClip
@@ -24,6 +23,7 @@ from stages.models.evaluation.models import CHECKPOINT, ModelFile, file_of, mode
 from stages.models.evaluation.mot_clip import open_mot
 from stages.models.evaluation.subject import SCORE_FLOOR, Subject
 from stages.models.evaluation.worlds import UNSEEN_SEED, UnseenWorlds
+from stages.models.extras import need
 from stages.models.labelled.parts import Part, Progress
 from stages.models.labelled.specs import CocoPanopticSpec, CocoSpec, DataSpec, WorldSpec, open_pictures
 from stages.models.labelled.taxonomy import Taxonomy

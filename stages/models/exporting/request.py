@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
-from pipeline.errors import ConfigError, ModelError
-from stages.models.extras import need
+from pipeline.errors import ConfigError
 from stages.models.exporting.deployed import INPUT_HEIGHT, INPUT_WIDTH, check_size
 from stages.models.exporting.export import Exported, ExportPlan, Trained, export
 from stages.models.exporting.formats import FORMATS, Format
@@ -16,6 +15,7 @@ from stages.models.exporting.frames import CALIBRATED, CHECKED, Frames, Step, of
 from stages.models.exporting.int8 import Judge, by_agreement
 from stages.models.exporting.labelled import Labelled, read_data
 from stages.models.exporting.subject import open_trained
+from stages.models.extras import need
 
 # What a format needs beside the product's own dependencies, and the extra that brings it.
 _PACKAGES: Final[dict[Format, tuple[tuple[str, str], ...]]] = {

@@ -26,7 +26,7 @@ sys.exit(execute(sys.argv[1:]))
     "arguments",
     [
         ["export", "everyframe-nano", "--output", "out/nano"],
-        ["adapt", "clip.mp4", "--teacher", "yolox.onnx", "--output", "out"],
+        ["adapt", "samples/crossing/crossing.mp4", "--teacher", "yolox.onnx", "--output", "out"],
         ["evaluate", "--worlds", "1"],
     ],
     ids=lambda arguments: arguments[0],

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.errors import ConfigError, DataError, ModelError
-from stages.models.exporting import judging, request
+from pipeline.errors import ConfigError, DataError
+from stages.models import extras
+from stages.models.exporting import judging
 from stages.models.exporting.formats import Made
 from stages.models.exporting.frames import quiet
 from stages.models.exporting.int8 import Trial
@@ -153,9 +154,19 @@ def test_pictures_without_the_network_s_classes_judge_nothing(monkeypatch: pytes
 @pytest.mark.parametrize(
     ("formats", "options", "missing", "message"),
     [
-        (["onnx"], {}, "onnxscript", r"--format onnx: needs onnxscript; pip install 'everyframe\[train\]'"),
-        (["int8"], {}, "nncf", r"--format int8: needs nncf; pip install 'everyframe\[int8\]'"),
-        (["onnx"], {"balance": True}, "faster_coco_eval", r"--data: needs faster-coco-eval; .*'everyframe\[eval\]'"),
+        (
+            ["onnx"],
+            {},
+            "onnxscript",
+            r"--format onnx: the package onnxscript is .*'everyframe\[train\]'",
+        ),
+        (["int8"], {}, "nncf", r"--format int8: the package nncf is missing; pip install 'everyframe\[int8\]'"),
+        (
+            ["onnx"],
+            {"balance": True},
+            "faster_coco_eval",
+            r"--data: .* faster-coco-eval is .*\[eval\]'",
+        ),
     ],
     ids=["onnxscript", "nncf", "faster-coco-eval"],
 )
@@ -167,6 +178,6 @@ def test_a_missing_package_is_named_with_its_extra(
     missing: str,
     message: str,
 ) -> None:
-    monkeypatch.setattr(request, "find_spec", lambda name: None if name == missing else object())
-    with pytest.raises(ModelError, match=message):
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == missing else object())
+    with pytest.raises(ConfigError, match=message):
         check_packages(asked(recipe, formats, **options))
