@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from stages.models.evaluation.panoptic_quality import mean
 from stages.models.evaluation.reliability import Reliability
+from stages.models.evaluation.video_quality import WINDOWS
 
 BOX_FIGURES: Final = (
     "ap",
@@ -28,6 +29,7 @@ PANOPTIC_FIGURES: Final = ("pq", "sq", "rq")
 MEAN_PIXEL_FIGURES: Final = ("miou", "pixel_accuracy", "class_accuracy", "dice", "boundary_f1")
 MEAN_PANOPTIC_FIGURES: Final = tuple(f"{key}{of}" for of in ("", "_things", "_stuff") for key in PANOPTIC_FIGURES)
 CLIP_FIGURES: Final = ("hota", "deta", "assa", "mota", "idf1", "stq", "aq", "sq_clips")
+VIDEO_FIGURES: Final = ("vpq", "vpq_things", "vpq_stuff", *(f"vpq{k}" for k in WINDOWS))
 # For a person: what the columns of tables are called.
 TITLES: Final = {
     "ap": "AP",
@@ -66,6 +68,10 @@ TITLES: Final = {
     "stq": "STQ",
     "aq": "AQ",
     "sq_clips": "mIoU, clips",
+    "vpq": "VPQ",
+    "vpq_things": "VPQ things",
+    "vpq_stuff": "VPQ stuff",
+    **{f"vpq{k}": f"VPQ {k}" for k in WINDOWS},
     "ece": "ECE",
 }
 

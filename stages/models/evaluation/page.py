@@ -15,6 +15,7 @@ from stages.models.evaluation.figures import (
     PANOPTIC_FIGURES,
     PIXEL_FIGURES,
     TITLES,
+    VIDEO_FIGURES,
     Figures,
     ModelFigures,
     Row,
@@ -102,7 +103,8 @@ def _pixel_note(figures: Figures) -> str:
 
 def _clips(figures: Figures) -> str:
     rows = [(model.model, model.clips or {}) for model in figures.models]
-    return _section("Clips", _table(MODEL, CLIP_FIGURES, rows), "Percent, over all things compared.")
+    tables = (_table(MODEL, figures_of, rows) for figures_of in (CLIP_FIGURES, VIDEO_FIGURES))
+    return _section("Clips", "\n".join(table for table in tables if table), "Percent, over all that is compared.")
 
 
 def _speed(figures: Figures) -> str:
@@ -133,7 +135,7 @@ def _model(model: ModelFigures, pictures: Mapping[str, bytes]) -> str:
     tables = (
         _table("Boxes of", BOX_FIGURES, rows),
         _table("Pixels of", (*PIXEL_FIGURES, *PANOPTIC_FIGURES), rows),
-        _table("On clips", CLIP_FIGURES, list(model.clips_by_class.items())),
+        _table("On clips", (*CLIP_FIGURES, *VIDEO_FIGURES), list(model.clips_by_class.items())),
     )
     shown = "".join(
         f'<figure><img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{escape(caption)}">'

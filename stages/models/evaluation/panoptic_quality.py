@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Int = NDArray[np.int64]
 VOID = -1
-_MOST_INSTANCES = 1 << 20
+_MOST_INSTANCES = 1 << 40
 
 
 class Matched(NamedTuple):
@@ -47,11 +47,27 @@ def match_segments(found: Int, truth: Int, *, classes: int, open_labels: Collect
         classes: how many.
         open_labels: classes of which the truth may lack some; what is found of them and matches nothing is not counted.
     """
-    found_codes, found_at, found_areas = _numbered(found)
-    truth_codes, truth_at, truth_areas = _numbered(truth)
+    found_codes, found_at = numbered(found)
+    truth_codes, truth_at = numbered(truth)
     shared = np.bincount(truth_at * len(found_codes) + found_at, minlength=len(truth_codes) * len(found_codes))
     shared = shared.reshape(len(truth_codes), len(found_codes))
-    found_labels, truth_labels = _labels(found_codes), _labels(truth_codes)
+    return match_shared(
+        shared, labels_of(truth_codes), labels_of(found_codes), classes=classes, open_labels=open_labels
+    )
+
+
+def match_shared(
+    shared: Int, truth_labels: Int, found_labels: Int, *, classes: int, open_labels: Collection[int] = ()
+) -> Matched:
+    """`match_segments` of pixel counts.
+
+    Args:
+        shared: [T, F] pixels that segments of the truth and found ones share; each has its void as one of them.
+        truth_labels: [T], -1 is void.
+        found_labels: [F].
+        classes, open_labels: as there.
+    """
+    truth_areas, found_areas = shared.sum(1), shared.sum(0)
     in_void = shared[truth_labels == VOID].sum(0)
     union = truth_areas[:, None] + (found_areas - in_void)[None, :] - shared
     iou = shared / np.maximum(union, 1)
@@ -69,14 +85,15 @@ def match_segments(found: Int, truth: Int, *, classes: int, open_labels: Collect
     )
 
 
-def _numbered(labelled: Int) -> tuple[Int, Int, Int]:
-    """Codes of the segments [S], the row of each pixel's [H * W], and pixels of each [S]."""
+def numbered(labelled: Int) -> tuple[Int, Int]:
+    """Codes of the segments [S], and the row of each pixel's [H * W]."""
     codes = (labelled[..., 0] + 1) * _MOST_INSTANCES + np.where(labelled[..., 0] == VOID, 0, labelled[..., 1])
-    unique, at, areas = np.unique(codes.ravel(), return_inverse=True, return_counts=True)
-    return unique, at.reshape(-1), areas
+    unique, at = np.unique(codes.ravel(), return_inverse=True)
+    return unique, at.reshape(-1)
 
 
-def _labels(codes: Int) -> Int:
+def labels_of(codes: Int) -> Int:
+    """The label of each code; -1 is void."""
     return codes // _MOST_INSTANCES - 1
 
 
@@ -99,7 +116,10 @@ class PanopticQuality:
 
     def add(self, found: Int, truth: Int, *, open_labels: Collection[int] = ()) -> None:
         """One picture: label and instance of each pixel [H, W, 2]; label -1 is void."""
-        matched = match_segments(found, truth, classes=len(self.names), open_labels=open_labels)
+        self.add_matched(match_segments(found, truth, classes=len(self.names), open_labels=open_labels))
+
+    def add_matched(self, matched: Matched) -> None:
+        """What `match_segments` gave for something."""
         self._sum = self._sum.plus(matched)
 
     def by_class(self) -> dict[str, dict[str, float | None]]:

@@ -64,13 +64,16 @@ class StepQuality:
     def add(self, clip: str, found: Int, truth: Int) -> None:
         """A frame of a clip: label and identity of each pixel [H, W, 2].
 
-        Label -1 is void. Identity 0 is none: stuff, or a thing that nothing follows.
+        Label -1 is void. Identities from 1 count; 0, of stuff, and those below it, of things that nothing follows,
+        are none.
         """
         self._pixels.add(found[..., 0], truth[..., 0])
         judged = truth[..., 0] != VOID
-        true, guess = truth[judged][:, 1], found[judged][:, 1]
-        pairs, counts = np.unique(np.stack([true, guess], 1), axis=0, return_counts=True)
-        for (one, other), count in zip(pairs.tolist(), counts.tolist(), strict=True):
+        true, guess = (np.maximum(one[judged][:, 1], 0) for one in (truth, found))
+        span = int(guess.max(initial=0)) + 1
+        pairs, counts = np.unique(true * span + guess, return_counts=True)
+        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+            one, other = divmod(pair, span)
             if one:
                 self._truth[clip, one] += count
             if other:

@@ -9,6 +9,7 @@ from stages.models.evaluation.figures import (
     MEAN_PANOPTIC_FIGURES,
     MEAN_PIXEL_FIGURES,
     TITLES,
+    VIDEO_FIGURES,
     Figures,
     Latency,
     Row,
@@ -21,8 +22,9 @@ GROUPS = (
     MEAN_PIXEL_FIGURES,
     MEAN_PANOPTIC_FIGURES,
     CLIP_FIGURES,
+    VIDEO_FIGURES,
 )
-OF_CLASS_ON_CLIPS = ("hota", "deta", "assa", "mota", "idf1")
+OF_CLASS_ON_CLIPS = ("hota", "deta", "assa", "mota", "idf1", "vpq")
 OF_CLASS = ("ap50", "ap", "pq", "iou", "boundary_f1")
 NAME_WIDTH, CELL_WIDTH = 22, 9
 
@@ -59,10 +61,15 @@ def _classes(figures: Figures) -> Iterator[str]:
         if shown:
             yield ""
             yield from _lines(model.model, shown, rows)
-        of_clips = [(n, row) for n, row in model.clips_by_class.items() if row["hota"] is not None]
+        of_clips = [
+            (name, row)
+            for name, row in model.clips_by_class.items()
+            if any(row.get(key) is not None for key in OF_CLASS_ON_CLIPS)
+        ]
+        on_clips = [key for key in OF_CLASS_ON_CLIPS if any(row.get(key) is not None for _, row in of_clips)]
         if of_clips:
             yield ""
-            yield from _lines(f"{model.model}, clips", OF_CLASS_ON_CLIPS, of_clips)
+            yield from _lines(f"{model.model}, clips", on_clips, of_clips)
 
 
 def _lines(head: str, keys: Sequence[str], rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
