@@ -20,29 +20,31 @@ OKABE_ITO: Final[tuple[Colour, ...]] = (
     (0, 114, 178),  # blue
 )
 
-# Ground is tinted, never painted: muted, so that what moves on it stands out. Looked up by the words of a class name,
-# which finds road in "road", tree in "tree-merged" and wall in "wall-brick".
-STUFF: Final[dict[str, Colour]] = {
-    "road": (116, 98, 158),
-    "drivable": (116, 98, 158),
-    "pavement": (196, 142, 178),
-    "sidewalk": (196, 142, 178),
-    "lane": (226, 206, 132),
-    "building": (158, 132, 110),
-    "house": (158, 132, 110),
-    "wall": (168, 148, 132),
-    "fence": (168, 148, 132),
-    "sky": (104, 164, 214),
-    "water": (84, 136, 190),
-    "sea": (84, 136, 190),
-    "vegetation": (108, 158, 84),
-    "tree": (108, 158, 84),
-    "grass": (140, 178, 92),
-    "terrain": (160, 170, 110),
-    "dirt": (156, 132, 92),
-    "floor": (172, 160, 142),
-    "ceiling": (186, 186, 178),
+# Ground is tinted, never painted: muted, so that what moves on it stands out. Kinds of ground that often touch differ
+# in lightness too, so that nobody needs to tell red from green. Looked up by the words of a class name, which finds
+# road in "road", tree in "tree-merged" and wall in "wall-brick".
+GROUND: Final[dict[Colour, str]] = {
+    (91, 90, 128): "road drivable",
+    (211, 166, 226): "pavement sidewalk",
+    (224, 221, 136): "lane",
+    (104, 67, 73): "rail railroad",
+    (189, 180, 206): "platform",
+    (165, 145, 122): "building house bridge",
+    (218, 205, 178): "wall",
+    (125, 108, 107): "fence",
+    (145, 186, 215): "sky",
+    (56, 132, 206): "water sea river",
+    (53, 129, 57): "vegetation tree plant bush",
+    (168, 187, 89): "grass playingfield",
+    (238, 227, 177): "terrain ground",
+    (92, 56, 30): "dirt gravel",
+    (220, 206, 175): "sand",
+    (229, 220, 215): "snow",
+    (139, 120, 137): "mountain hill rock",
+    (157, 117, 94): "floor",
+    (188, 198, 204): "ceiling",
 }
+STUFF: Final = {word: colour for colour, words in GROUND.items() for word in words.split()}
 
 WHITE: Final[Colour] = (255, 255, 255)
 INK: Final[Colour] = (16, 18, 22)
@@ -54,7 +56,19 @@ def mix(colour: Colour, other: Colour, share: float) -> Colour:
     return red, green, blue
 
 
-THINGS: Final[tuple[Colour, ...]] = OKABE_ITO + tuple(mix(colour, WHITE, 0.5) for colour in OKABE_ITO)
+# Fourteen, so that few in a crowd share one: lighter and darker shades follow, chosen so that ids n, n + 1 and n + 2
+# can be told apart with every common colour blindness, also where the first follows the last.
+_SKY, _, _GREEN, _YELLOW, _PURPLE, _VERMILLION, _ = OKABE_ITO
+THINGS: Final[tuple[Colour, ...]] = (
+    *OKABE_ITO,
+    mix(_SKY, WHITE, 0.45),
+    mix(_YELLOW, WHITE, 0.4),
+    mix(_GREEN, INK, 0.35),
+    mix(_VERMILLION, WHITE, 0.25),
+    mix(_PURPLE, WHITE, 0.4),
+    mix(_VERMILLION, INK, 0.2),
+    mix(_PURPLE, INK, 0.4),
+)
 
 
 def thing_colour(number: int) -> Colour:

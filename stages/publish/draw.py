@@ -21,6 +21,8 @@ from stages.publish.trails import Step, Trails
 UNTRACKED: Final[Colour] = (214, 218, 224)  # beside coloured tracks
 TRAIL_BANDS: Final = 7
 LOST_OPACITY: Final = 0.55
+FAINT_OPACITY: Final = 0.6  # of a box that says less than what else is drawn of its thing, or is not followed yet
+HEAD: Final = 0.3  # of a box's height
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,12 @@ class Thing:
     score: float | None
     lost: bool
     segment_id: int  # 0 without a mask
+    faint: bool = False  # beside things that are followed, one that is not
+
+    @property
+    def side(self) -> float:
+        """The shorter one of its box."""
+        return min(self.box[2] - self.box[0], self.box[3] - self.box[1])
 
 
 def draw(rgb: UInt8, result: FrameResult, trails: Trails | None = None, *, notice: str = "") -> UInt8:
@@ -112,6 +120,7 @@ def things_of(result: FrameResult) -> Iterator[Thing]:
                 score=float(detections.scores[row]),
                 lost=False,
                 segment_id=segment_of.get(row, 0),
+                faint=len(tracks) > 0,
             )
 
 
@@ -145,12 +154,28 @@ def _layer(
     result: FrameResult, things: list[Thing], borders: dict[int, list[Points]], trails: Trails | None, style: Style
 ) -> Layer:
     layer = _ground(result)
-    for thing in things:
-        if borders.get(thing.segment_id):
-            layer.fill(borders[thing.segment_id], thing.colour, THING_OPACITY)
     for number, steps in trails or ():
         _draw_trail(layer, steps, thing_colour(number), style)
+    for thing in things:  # what is in front of a trail hides it
+        if borders.get(thing.segment_id):
+            layer.fill(borders[thing.segment_id], thing.colour, THING_OPACITY)
+        elif result.panoptic is None and not thing.lost:
+            layer.fill([_head(thing.box)], INK, 0.0)  # no trail across a face
+    for thing in things:
+        masked = bool(borders.get(thing.segment_id))
+        if thing.side >= 2 * style.text if masked else thing.faint and not thing.lost:
+            _draw_faint_box(layer, thing, style)
     return layer
+
+
+def _head(box: Box) -> Points:
+    left, top, right, bottom = box
+    return rounded((left, top, right, top + HEAD * (bottom - top)), 0.0)
+
+
+def _draw_faint_box(layer: Layer, thing: Thing, style: Style) -> None:
+    box = rounded(thing.box, style.radius)
+    layer.path(np.vstack([box, box[:1]]), thing.colour, opacity=FAINT_OPACITY, thickness=style.thin)
 
 
 def _ground(result: FrameResult) -> Layer:
@@ -173,7 +198,7 @@ def _draw_trail(layer: Layer, steps: list[Step], colour: Colour, style: Style) -
             points[first : last + 1],
             colour,
             opacity=0.1 + 0.75 * share,
-            thickness=max(1, round(2 * style.line * share)),
+            thickness=max(1, round(1.5 * style.line * share)),
         )
 
 
@@ -197,17 +222,18 @@ def _apart(places: Points, distance: float) -> list[tuple[float, float]]:
 
 
 def _draw_outline(rgb: UInt8, thing: Thing, borders: list[Points], style: Style) -> None:
+    """A mask's border or a box, on a dark rim that sets it off from a picture of its own colour; finer where small."""
     box = rounded(thing.box, style.radius)
-    if borders:
-        stroke(rgb, [box], thing.colour, style.thin)
+    rim = mix(thing.colour, INK, 0.75)
+    width = max(1, min(style.line, round(thing.side / (2 * style.text) * style.line)))
     if thing.lost:
-        stroke_open(rgb, dashes(box, 5.0 * style.line), thing.colour, style.thin)
-        return
-    if borders:
+        lines = dashes(box, 4.0 * style.line + 5)
+        stroke_open(rgb, lines, rim, style.thin + 1)
+        stroke_open(rgb, lines, thing.colour, style.thin)
+    elif borders:
         stroke(rgb, borders, mix(thing.colour, WHITE, 0.3), style.thin)
-    else:  # a dark rim sets the box off from a picture of its own colour
-        width = style.thin if thing.number == NO_TRACK else style.line
-        stroke(rgb, [box], mix(thing.colour, INK, 0.75), width + 2)
+    elif not thing.faint:  # whose box is in the layer
+        stroke(rgb, [box], rim, width + (2 if width > 1 else 1))
         stroke(rgb, [box], thing.colour, width)
 
 

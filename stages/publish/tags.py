@@ -18,7 +18,9 @@ Box = tuple[float, float, float, float]  # xyxy
 
 BOLD: Final = 600
 REGULAR: Final = 420
-MOST_OVERHANG: Final = 2.5  # times the width of the box
+MOST_OVERHANG: Final = 1.6  # times the width of the box
+FACE: Final = 0.25  # of a box's height: where a standing person's is
+MOST_HIDDEN: Final = 0.2  # of another's face
 CAP_HEIGHT: Final = 0.72  # of the font size, for OpenCV's built-in sans
 
 
@@ -68,23 +70,37 @@ def put_text(rgb: UInt8, text: str, at: tuple[float, float], colour: Colour, siz
 def place_tags(tags: Sequence[Tag], *, width: int, height: int, size: int) -> list[PlacedTag]:
     """Find room for each tag, the first having the first choice.
 
-    A tag goes above its box, else inside its upper edge, else below, else inside its lower edge; where none of that is
-    free its short form is tried the same way, and where not even that is, it is left out. A box much smaller than its
-    tag gets the short form at once: a label must not hide more than it names.
+    A tag goes above its box, else below, else inside its lower edge, else inside the upper one, where a face may be;
+    first of all inside where the box begins at the upper edge of the picture. A place that hides little of others'
+    faces is preferred. Where none is free, it is tried without its detail, then in its short form, and where not even
+    that has room, it is left out. A box much smaller than its tag gets less at once: a label must not hide more than
+    it names.
     """
     placed: list[PlacedTag] = []
     taken = np.zeros((0, 4))
-    for tag in tags:
-        for name, detail in ((tag.name, tag.detail), (tag.short, "")):
+    faces = np.array([_face(tag.box) for tag in tags]).reshape(-1, 4)
+    most = MOST_HIDDEN * (faces[:, 2] - faces[:, 0]) * (faces[:, 3] - faces[:, 1])
+    for number, tag in enumerate(tags):
+        may_hide = most.copy()
+        may_hide[number] = np.inf  # its own
+        for name, detail in dict.fromkeys(((tag.name, tag.detail), (tag.name, ""), (tag.short, ""))):
             length = _tag_width(name, detail, size)
             if name != tag.short and length > MOST_OVERHANG * (tag.box[2] - tag.box[0]):
                 continue
-            room = _first_free(_places(tag.box, length, _tag_height(size)), taken, width, height)
+            places = _places(tag.box, length, _tag_height(size))
+            room = _best_free(places, taken, faces, may_hide, width=width, height=height)
             if room is not None:
                 placed.append(PlacedTag(room, tag.colour, name, detail, tag.opacity))
                 taken = np.vstack([taken, room])
                 break
     return placed
+
+
+def _face(box: Box) -> Box:
+    left, top, right, bottom = box
+    middle, size = (left + right) / 2, FACE * (bottom - top)
+    half = min(right - left, size) / 2
+    return middle - half, top, middle + half, top + size
 
 
 def _tag_width(name: str, detail: str, size: int) -> float:
@@ -98,21 +114,34 @@ def _tag_height(size: int) -> float:
 
 def _places(box: Box, width: float, height: float) -> Iterator[Box]:
     left, top, right, bottom = box
-    for y in (top - height, top, bottom, bottom - height):
+    inside = (bottom, bottom - height, top)
+    for y in (top - height, *inside) if top >= height else (top, *inside[:2]):
         for x in (left, right - width):
             yield x, y, x + width, y + height
 
 
-def _first_free(places: Iterator[Box], taken: Any, width: int, height: int) -> Box | None:
+def _best_free(places: Iterator[Box], taken: Any, faces: Any, may_hide: Any, *, width: int, height: int) -> Box | None:
+    """The first place in the picture that is free and hides no more of each face than it may; else the first free."""
+    first = None
     for left, top, right, bottom in places:
         if top < 0 or bottom > height or right - left > width:
             continue
         shift = min(max(left, 0.0), width - (right - left)) - left
         place = (left + shift, top, right + shift, bottom)
-        apart = (taken[:, 0] >= place[2]) | (taken[:, 2] <= place[0]) | (taken[:, 1] >= bottom) | (taken[:, 3] <= top)
-        if apart.all():
+        if _shared(place, taken).any():
+            continue
+        if (_shared(place, faces) <= may_hide).all():
             return place
-    return None
+        first = first or place
+    return first
+
+
+def _shared(place: Box, others: Any) -> Any:
+    """Pixels that a place has in common with each of the others [N]."""
+    left, top, right, bottom = place
+    wide = np.minimum(others[:, 2], right) - np.maximum(others[:, 0], left)
+    high = np.minimum(others[:, 3], bottom) - np.maximum(others[:, 1], top)
+    return wide.clip(0) * high.clip(0)
 
 
 def draw_tag(rgb: UInt8, tag: PlacedTag, size: int) -> None:

@@ -139,3 +139,63 @@ def test_counts_are_of_confirmed_tracks_or_of_detections_where_nothing_is_tracke
     assert counts(result(detections=detections, tracks=tracks)) == [("car", 2)]
     assert counts(result(detections=detections)) == [("car", 2)]
     assert counts(result()) == []
+
+
+def beside_a_track(box, **given):
+    """A detection that nothing follows in `box`, beside a track in a corner."""
+    boxes = np.array([[4, 4, 30, 30], box], dtype=np.float32)
+    detections = Detections.of(boxes, np.array([0.9, 0.8], dtype=np.float32), np.array([CAR, CAR], dtype=np.int32))
+    _, tracks = tracked([[4, 4, 30, 30]], ids=[1], labels=[CAR])
+    return result(width=640, height=360, detections=detections, tracks=tracks, **given)
+
+
+def test_what_is_not_followed_yet_is_fainter_than_what_is():
+    quiet = draw(picture(640, 360), beside_a_track([300, 100, 400, 200])).astype(int)
+    detections, tracks = tracked([[300, 100, 400, 200]], ids=[1])
+    plain = draw(picture(640, 360), result(width=640, height=360, detections=detections, tracks=tracks)).astype(int)
+    lines = [np.abs(drawn[150, 290:310] - 120) for drawn in (quiet, plain)]
+    assert 0 < lines[0].sum() < 0.5 * lines[1].sum()
+    assert (quiet[150, 290:310] >= 119).all()  # no dark rim
+
+
+def test_lines_around_a_small_thing_are_fine():
+    def inked(side):
+        detections, tracks = tracked([[600, 300, 600 + side, 300 + side]], ids=[3])
+        given = result(width=1280, height=720, detections=detections, tracks=tracks)
+        return changed(picture(1280, 720), draw(picture(1280, 720), given))[300 + side // 2, 590:605].sum()
+
+    assert 1 <= inked(12) < inked(100)
+
+
+def masked(side, *, ground=0):
+    """A track whose mask is the middle of its square box."""
+    ids = np.full((360, 640), ground, dtype=np.uint16)
+    ids[100 + side // 4 : 100 + 3 * side // 4, 300 + side // 4 : 300 + 3 * side // 4] = 1
+    detections, tracks = tracked([[300, 100, 300 + side, 100 + side]], ids=[2])
+    return result(width=640, height=360, detections=detections, tracks=tracks, panoptic=panoptic(ids, [PERSON]))
+
+
+def test_a_thing_with_a_mask_has_a_box_only_where_it_is_large():
+    for side, boxed in ((80, True), (16, False)):
+        difference = changed(picture(640, 360), draw(picture(640, 360), masked(side)))
+        assert difference[100 + side // 2, 300 + side // 2]
+        assert difference[100 + side // 2, 299:302].any() == boxed
+
+
+def test_a_trail_goes_behind_what_it_passes_and_never_across_a_face():
+    steps = [result(width=640, height=360, pts=pts) for pts in range(9)]
+    trails = Trails()
+    for pts, given in enumerate(steps):
+        detections, tracks = tracked([[300 + 10 * pts, 60, 320 + 10 * pts, 120 + 4 * pts]], ids=[9])
+        trails.update(result(width=640, height=360, detections=detections, tracks=tracks, pts=given.pts))
+    over = changed(draw(picture(640, 360), steps[0], None), draw(picture(640, 360), steps[0], trails))
+    assert over[120:160, 330:370].any()
+    with_mask = masked(80)
+    hidden = changed(draw(picture(640, 360), with_mask, None), draw(picture(640, 360), with_mask, trails))
+    assert not hidden[123:157, 323:357].any()
+    assert hidden[100:180, 300:420].any()
+    detections, tracks = tracked([[300, 110, 390, 330]], ids=[2])  # its face is above 176
+    boxed = result(width=640, height=360, detections=detections, tracks=tracks)
+    hidden = changed(draw(picture(640, 360), boxed, None), draw(picture(640, 360), boxed, trails))
+    assert not hidden[112:174, 302:388].any()
+    assert hidden[100:174, 392:].any()

@@ -102,3 +102,25 @@ def test_smoothing_is_the_mean_of_equally_many_before_and_after(count):
         slow.append(places[i - near : i + near + 1].mean(axis=0))
     assert np.allclose(smoothed(steps), slow)
     assert np.allclose(smoothed(steps)[-1], places[-1])
+
+
+def test_in_a_crowd_a_tag_leaves_faces_free():
+    """The second has no room above, where the first's tag is; the third none without hiding the first's face."""
+    boxes = [[100, 200, 260, 500], [180, 200, 340, 500], [100, 250, 260, 350]]
+    first, second, third = place_tags(tags_of(boxes), width=640, height=600, size=15)
+    assert first.place[3] == 200
+    assert second.place[1] == 500
+    assert third.place[1] == 350
+
+
+def test_a_face_is_hidden_where_there_is_no_other_room():
+    """Small faces all over the picture; the last in order is placed for all that."""
+    faces = [[x, y, x + 4, y + 12] for x in range(0, 320, 4) for y in range(0, 240, 6)]
+    last = [Tag((100, 100, 200, 180), COLOUR, "car 7", "0.87", "7")]
+    given = [*last, *(Tag(tuple(face), COLOUR, "", "", "") for face in faces)]
+    assert place_tags(given, width=320, height=240, size=15)[0].place[3] == 100
+
+
+def test_the_score_goes_before_the_name():
+    (placed,) = place_tags(tags_of([[100, 100, 160, 240]]), width=640, height=480, size=15)
+    assert (placed.name, placed.detail) == ("person 0", "")
