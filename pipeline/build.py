@@ -88,7 +88,12 @@ def numbering_of(recording: Survey, source_id: str, *, next_epoch: Callable[[], 
 
 
 def build_tracker(config: PipelineConfig) -> Stage:
-    """What follows the networks, and needs a source's frames in order."""
+    """What follows the networks, and needs a source's frames in order. Raises `ConfigError`."""
+    if config.tracker.camera_motion != "none":
+        raise ConfigError(
+            f"tracker.camera_motion: {config.tracker.camera_motion!r} needs pictures, which are gone when recordings' "
+            "pieces are joined; none is allowed there, and `everyframe run` takes both"
+        )
     from stages.track import Track
 
     return Track(config.tracker)

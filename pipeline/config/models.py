@@ -128,8 +128,15 @@ class SuppressConfig(Settings, frozen=True, kw_only=True):
 
 
 class TrackerConfig(Settings, frozen=True, kw_only=True):
-    """Identities over time (ByteTrack's two passes over a Kalman filter)."""
+    """Identities over time: a Kalman filter, overlaps and assignment, by one of two recipes."""
 
+    recipe: Annotated[
+        Literal["bytetrack", "oc-sort"],
+        Meta(
+            description="bytetrack: doubtful boxes continue tracks; oc-sort: also directions seen, recovery where last "
+            "seen, and a filter led along the line between."
+        ),
+    ] = "bytetrack"
     high_score: Annotated[Fraction01, Meta(description="Boxes from here are matched first and may start a track.")] = (
         0.5
     )
@@ -141,3 +148,19 @@ class TrackerConfig(Settings, frozen=True, kw_only=True):
     lost_seconds: Annotated[float, Meta(gt=0, le=60, description="How long a track may go unseen before it ends.")] = (
         1.5
     )
+    direction_weight: Annotated[
+        float, Meta(ge=0, le=2, description="How much going on in the direction seen counts, for oc-sort.")
+    ] = 0.2
+    buffer: Annotated[
+        float, Meta(ge=0, le=2, description="Share of its size that a box is widened by for the first pass (C-BIoU).")
+    ] = 0.0
+    wide_buffer: Annotated[
+        float, Meta(ge=0, le=2, description="Likewise, for one more pass over what is left. 0: no such pass.")
+    ] = 0.0
+    mask_weight: Annotated[
+        Fraction01, Meta(description="How much masks' overlap counts beside boxes', where detections have masks.")
+    ] = 0.0
+    camera_motion: Annotated[
+        Literal["none", "sparse-flow"],
+        Meta(description="sparse-flow: tracks are moved as the background moves, for cameras that are not fixed."),
+    ] = "none"

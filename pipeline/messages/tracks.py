@@ -14,16 +14,23 @@ NO_TRACK = -1
 
 
 class TrackState(IntEnum):
-    """Where a track stands in its life."""
+    """Where a track stands in its life; the last two are told once, and then it is no more."""
 
-    TENTATIVE = 0
-    CONFIRMED = 1
-    LOST = 2
+    TENTATIVE = 0  # seen too few times to have an id
+    CONFIRMED = 1  # seen now
+    LOST = 2  # not seen now; its box is predicted
+    ENDED = 3  # not seen for `tracker.lost_seconds`
+    LEFT = 4  # likewise, and its box is expected outside the picture
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the track is no more."""
+        return self >= TrackState.ENDED
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Tracks(StructOfArrays):
-    """The tracks of one source that are alive at one frame; lost ones with their predicted box."""
+    """The tracks of one source at one frame; lost ones with their predicted box, ended ones once more with theirs."""
 
     ids: Int64  # [M] unique within source and epoch, from 1
     boxes: Float32  # [M, 4] xyxy, source pixels; predicted where the track was not seen
@@ -41,6 +48,10 @@ class Tracks(StructOfArrays):
         i32 = np.zeros(0, dtype=np.int32)
         f32 = np.zeros(0, dtype=np.float32)
         return cls(i32.astype(np.int64), f32.reshape(0, 4), i32, f32, i32.astype(np.uint8), i32)
+
+    def alive(self) -> Tracks:
+        """Those that have an id and are not over."""
+        return self[(self.states == TrackState.CONFIRMED) | (self.states == TrackState.LOST)]
 
     def of_detections(self, count: int) -> Int64:
         """The track id of each of a frame's `count` detections [count], NO_TRACK where it has none."""

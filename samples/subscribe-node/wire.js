@@ -10,7 +10,7 @@ const MAJOR = "1.";
 const MOST_ROWS = 10_000;
 const MOST_MAP_PIXELS = 8192 * 4320;
 const SOURCE_ID = /^[A-Za-z0-9._-]{1,64}$/;
-const STATES = ["tentative", "confirmed", "lost"];
+const STATES = ["tentative", "confirmed", "lost", "ended", "left"];
 
 // A column: bytes a value, values a row, and how a value is read from a DataView, little-endian.
 const f32 = (size = 1) => ({ bytes: 4, size, read: (view, at) => view.getFloat32(at, true) });

@@ -23,6 +23,7 @@ TRAIL_BANDS: Final = 7
 LOST_OPACITY: Final = 0.55
 FAINT_OPACITY: Final = 0.6  # of a box that says less than what else is drawn of its thing, or is not followed yet
 HEAD: Final = 0.3  # of a box's height
+_NOT_DRAWN: Final = (TrackState.TENTATIVE, TrackState.ENDED, TrackState.LEFT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def things_of(result: FrameResult) -> Iterator[Thing]:
     tracks, detections = result.tracks, result.detections
     segment_of = _segment_by_detection(result)
     shown = set()
-    for i in np.flatnonzero(tracks.states != TrackState.TENTATIVE).tolist():
+    for i in np.flatnonzero(~np.isin(tracks.states, _NOT_DRAWN)).tolist():
         row, number = int(tracks.detection_index[i]), int(tracks.ids[i])
         shown.add(row)
         box = _clipped(tracks.boxes[i] if row < 0 else detections.boxes[row], result)

@@ -106,7 +106,7 @@ class TrackEvents:
             yield from _end(source, set(source.alive))
             source.epoch, source.highest = result.epoch, 0
         states, ids = result.tracks.states.tolist(), result.tracks.ids.tolist()
-        yield from _end(source, set(source.alive) - set(ids))
+        yield from _end(source, set(source.alive) - set(result.tracks.alive().ids.tolist()))
         for row, (track_id, state) in enumerate(zip(ids, states, strict=True)):
             if state != TrackState.CONFIRMED:
                 continue

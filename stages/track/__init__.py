@@ -1,4 +1,4 @@
-"""Identities over time: a constant-velocity Kalman filter, overlap and assignment in ByteTrack's two passes."""
+"""Identities over time: a Kalman filter, overlaps and assignment, by the recipe of ByteTrack or OC-SORT."""
 
 from stages.track.stage import Track
 from stages.track.tracker import Tracker

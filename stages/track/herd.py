@@ -9,10 +9,13 @@ import numpy.typing as npt
 
 from pipeline.config import TrackerConfig
 from pipeline.messages import BatchDetections, BatchTracks, Float32, Int32, Int64, UInt8
-from stages.track.step import step
+from stages.track.masks import Masks
+from stages.track.step import PATCH, step
 
 Float64 = npt.NDArray[np.float64]
 
+# A direction is that between observations at least so far apart: OC-SORT's three frames at 30 a second.
+DIRECTION_SECONDS = 0.1
 FIRST_ROWS = 32  # of a tracker: tracks it has room for before it must move
 
 
@@ -42,6 +45,12 @@ class Herd:
         self._phase: UInt8 = np.zeros(0, dtype=np.uint8)
         self._sightings: Int32 = np.zeros(0, dtype=np.int32)
         self._seen_seconds: Float64 = np.zeros(0)
+        # Only what the settings ask for has rows.
+        self._seen_states: Float64 = np.zeros((0, 4, 5))
+        self._seen_boxes: Float32 = np.zeros((0, 4), dtype=np.float32)
+        self._courses: Float64 = np.zeros((0, 7))
+        self._masks: UInt8 = np.zeros((0, PATCH * PATCH), dtype=np.uint8)
+        self._fills: Float32 = np.zeros(0, dtype=np.float32)
 
     def admit(self) -> int:
         """A new tracker; its number, which may be that of one dismissed."""
@@ -71,14 +80,26 @@ class Herd:
         return None if np.isnan(last) else last
 
     def step(
-        self, numbers: Sequence[int], times: Sequence[float], found: BatchDetections, analysed: Sequence[bool]
+        self,
+        numbers: Sequence[int],
+        times: Sequence[float],
+        found: BatchDetections,
+        analysed: Sequence[bool],
+        *,
+        masks: Masks | None = None,
+        motions: Sequence[Float64 | None] | None = None,
+        sizes: Sequence[tuple[int, int]] | None = None,
     ) -> BatchTracks:
-        """The tracks after each frame, by rising id: confirmed ones, and lost ones where predicted.
+        """The tracks after each frame, by rising id: confirmed ones, lost ones where predicted, ended ones once.
 
         Args:
             numbers: the tracker of each frame, -1 for none; frames of one tracker in order.
             times: seconds of each frame, later than the last of its tracker.
             analysed: false where a frame has no detections because none were looked for; nothing changes by it.
+            masks: of all detections, for `mask_weight`; without them boxes count alone.
+            motions: of each frame's camera since its tracker's last analysed frame, [2, 3] from pixels there to pixels
+                here; None for none.
+            sizes: width and height of each picture, to tell which tracks have left it; without them none has.
         """
         slots = np.array(numbers, dtype=np.int64)
         frames = len(slots)
@@ -90,6 +111,10 @@ class Herd:
         labels, scores = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.float32)
         states, index = np.empty(most, dtype=np.uint8), np.empty(most, dtype=np.int32)
         config = self.config
+        shifts, moving = _rows_of(motions, frames)
+        shown = np.array([(0, 0)] * frames if sizes is None else sizes, dtype=np.int64).reshape(frames, 2)
+        if masks is None:
+            masks = Masks.none(len(found.scores) if config.mask_weight else 0)
         count = step(
             slots,
             np.array(analysed, dtype=np.bool_),
@@ -98,6 +123,11 @@ class Herd:
             found.boxes,
             found.scores,
             found.labels,
+            masks.patches,
+            masks.fills,
+            shifts,
+            moving,
+            shown,
             self._starts,
             self._counts,
             self._lasts,
@@ -109,6 +139,11 @@ class Herd:
             self._phase,
             self._sightings,
             self._seen_seconds,
+            self._seen_states,
+            self._seen_boxes,
+            self._courses,
+            self._masks,
+            self._fills,
             config.high_score,
             config.low_score,
             config.new_track_score,
@@ -116,6 +151,12 @@ class Herd:
             config.second_match_iou,
             config.confirm_frames,
             config.lost_seconds,
+            config.recipe == "oc-sort",
+            config.direction_weight if config.recipe == "oc-sort" else 0.0,
+            DIRECTION_SECONDS,
+            config.buffer,
+            config.wide_buffer,
+            config.mask_weight,
             ids,
             boxes,
             labels,
@@ -161,5 +202,18 @@ class Herd:
             setattr(self, name, column)
 
     def _columns(self) -> dict[str, npt.NDArray[np.generic]]:
-        names = ("_states", "_labels", "_scores", "_ids", "_phase", "_sightings", "_seen_seconds")
+        names = ["_states", "_labels", "_scores", "_ids", "_phase", "_sightings", "_seen_seconds"]
+        if self.config.recipe == "oc-sort":
+            names += ["_seen_states", "_seen_boxes", "_courses"]
+        if self.config.mask_weight:
+            names += ["_masks", "_fills"]
         return {name: getattr(self, name) for name in names}
+
+
+def _rows_of(motions: Sequence[Float64 | None] | None, frames: int) -> tuple[Float64, npt.NDArray[np.bool_]]:
+    """Motions as a table [B, 6], and which rows are any."""
+    shifts, moving = np.zeros((frames, 6)), np.zeros(frames, dtype=np.bool_)
+    for i, motion in enumerate(motions or ()):
+        if motion is not None:
+            shifts[i], moving[i] = (*motion[:, :2].ravel(), *motion[:, 2]), True
+    return shifts, moving

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pipeline.config import TrackerConfig
-from pipeline.messages import Batch, BatchDetections, Detections, Frame, Tracks, TrackState
+from pipeline.messages import Batch, BatchDetections, Detections, Float32, Frame, Tracks, TrackState
 from pipeline.stage import Field
-from stages.track.herd import Herd
+from stages.track.camera import CameraMotion
+from stages.track.herd import Float64, Herd
+from stages.track.masks import masks_of
 from stages.track.timeline import Timeline
 
 
@@ -20,6 +22,7 @@ class _Followed:
     epoch: int
     number: int
     timeline: Timeline = field(default_factory=Timeline)
+    camera: CameraMotion = field(default_factory=CameraMotion)
 
 
 class Track:
@@ -46,12 +49,20 @@ class Track:
         found = BatchDetections.of(batch.detections or (Detections.empty(),) * len(batch))
         analysed = batch.analysed or (True,) * len(batch)
         numbers, times = [], []
-        for frame in batch.frames:
+        motions: list[Float64 | None] | None = None if self.config.camera_motion == "none" else []
+        for row, frame in enumerate(batch.frames):
             followed = self._followed(frame)
             # A straggler of an epoch that is over must not restart the ids of this one.
             numbers.append(-1 if followed is None else followed.number)
             times.append(0.0 if followed is None else _advance(followed, frame))
-        tracks = self._herd.step(numbers, times, found, analysed)
+            if motions is not None:
+                boxes = found.boxes[found.bounds[row] : found.bounds[row + 1]]
+                motions.append(_motion(followed, frame, boxes if analysed[row] else None))
+        masks = None
+        if self.config.mask_weight and batch.panoptic is not None:
+            masks = masks_of(found, batch.panoptic)
+        sizes = [(frame.width, frame.height) for frame in batch.frames]
+        tracks = self._herd.step(numbers, times, found, analysed, masks=masks, motions=motions, sizes=sizes)
         for number in self._ending:
             self._herd.dismiss(number)
         self._ending.clear()
@@ -79,6 +90,16 @@ class Track:
             self._ending.append(followed.number)
             followed = self._sources[frame.source_id] = _Followed(frame.epoch, self._herd.admit())
         return followed if followed.epoch == frame.epoch else None
+
+
+def _motion(followed: _Followed | None, frame: Frame, boxes: Float32 | None) -> Float64 | None:
+    """How the camera moved since the source's last analysed frame; `boxes` are this one's, None where not analysed."""
+    if followed is None:
+        return None
+    motion = followed.camera.since(frame.surface)
+    if boxes is not None:
+        followed.camera.keep(frame.surface, boxes)
+    return motion
 
 
 def _advance(followed: _Followed, frame: Frame) -> float:

@@ -3,6 +3,14 @@
 ByteTrack (Zhang et al., 2022): confident boxes are matched first, to all tracks; what is left of the tracks seen last
 time may be continued by a doubtful box; doubtful boxes never start a track.
 
+OC-SORT (Cao et al., 2023) adds what rests on observations rather than on the filter's guesses: going on in the
+direction seen counts in favour of a box, what is left of tracks is matched once more where it was last seen, and a
+track found again has its filter led along the straight line in between. Its angle is taken as half its cosine here.
+
+C-BIoU (Yang et al., 2023) matches boxes widened by a share of their size, and what is left by a larger share. Masks,
+where detections have them, count beside boxes: the overlap of a track's last mask, moved to where its box is expected,
+with the detection's. A camera's own motion, where it is told, moves all tracks first.
+
 Tracks move by a constant-velocity Kalman filter in closed form. Centre x, centre y, width and height of a box move
 independently of each other, so a track is four filters of two numbers each (position, velocity) instead of one of
 eight, and nothing is inverted. Noise scales with the box, as in DeepSORT (Wojke et al., 2017), but is stated per
@@ -25,6 +33,7 @@ Float64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 TENTATIVE, CONFIRMED, LOST = int(TrackState.TENTATIVE), int(TrackState.CONFIRMED), int(TrackState.LOST)
+ENDED, LEFT = int(TrackState.ENDED), int(TrackState.LEFT)
 
 # In box sizes: widths for cx and w, heights for cy and h. DeepSORT's figures (1/20 and 1/160 of the height a frame) at
 # 30 frames a second.
@@ -33,7 +42,12 @@ POSITION_STD_PER_SQRT_SECOND = 0.27  # random walk: what constant velocity does 
 VELOCITY_STD_PER_SQRT_SECOND = 1.0
 FIRST_VELOCITY_STD = 1.9  # sizes a second; of a new track nothing is known
 
+PATCH = 16  # cells a side of a mask, over its box
+
 _SMALLEST_SIZE = 1.0  # pixels; a box predicted to shrink stays a box
+_LEAST_VALUE = 1e-6  # of a pair that may be matched
+_MOST_STEPS = 60  # along the line to where a track was found again
+_ANCHOR, _LATEST, _LATEST_TIME, _DIRECTION = 0, 2, 4, 5  # columns of a course
 
 
 @compiled(types.void(types.float64[:, ::1], read_only("float32", 1)))
@@ -167,23 +181,160 @@ def _overlap(a: Float32, b: Float32, smallest: float) -> float:
     return 0.0
 
 
+@inlined
+def _mask_overlap(a: UInt8, a_fill: float, at: Float32, b: UInt8, b_fill: float, to: Float32) -> float:
+    """Overlap over union of two masks [PATCH * PATCH] over boxes xyxy, by looking up each cell of the second."""
+    left, top = np.float64(at[0]), np.float64(at[1])
+    across, down = np.float64(at[2]) - left, np.float64(at[3]) - top
+    wide, high = np.float64(to[2]) - np.float64(to[0]), np.float64(to[3]) - np.float64(to[1])
+    if across <= 0.0 or down <= 0.0 or wide <= 0.0 or high <= 0.0:
+        return 0.0
+    common = 0
+    for row in range(PATCH):
+        y = (np.float64(to[1]) + (row + 0.5) / PATCH * high - top) / down * PATCH
+        if y < 0.0 or y >= PATCH:
+            continue
+        for column in range(PATCH):
+            if b[row * PATCH + column] == 0:
+                continue
+            x = (np.float64(to[0]) + (column + 0.5) / PATCH * wide - left) / across * PATCH
+            if x >= 0.0 and x < PATCH:
+                common += a[int(y) * PATCH + int(x)]
+    shared = common * (wide * high) / (PATCH * PATCH)
+    union = a_fill * across * down + b_fill * wide * high - shared
+    share: float = min(shared / union, 1.0) if union > 0.0 else 0.0
+    return share
+
+
+@inlined
+def _agreement(course: Float64, box: Float32) -> float:
+    """Half the cosine between the direction that a track was seen to go in and that to a box; 0 where unknown."""
+    x = (np.float64(box[0]) + np.float64(box[2])) / 2.0 - course[_ANCHOR]
+    y = (np.float64(box[1]) + np.float64(box[3])) / 2.0 - course[_ANCHOR + 1]
+    length = np.sqrt(x * x + y * y)
+    if not length > 0.0:
+        return 0.0
+    half: float = (x * course[_DIRECTION] + y * course[_DIRECTION + 1]) / length / 2.0
+    return half
+
+
+@compiled(types.void(types.float64[::1], read_only("float32", 1), types.float64, types.float64))
+def _head(course: Float64, box: Float32, now: float, reach: float) -> None:
+    """A course goes on to a box: the direction is that from where it was `reach` to two `reach` seconds ago."""
+    x = (np.float64(box[0]) + np.float64(box[2])) / 2.0
+    y = (np.float64(box[1]) + np.float64(box[3])) / 2.0
+    across, down = x - course[_ANCHOR], y - course[_ANCHOR + 1]
+    length = np.sqrt(across * across + down * down)
+    course[_DIRECTION] = across / length if length > 0.0 else 0.0
+    course[_DIRECTION + 1] = down / length if length > 0.0 else 0.0
+    if now - course[_LATEST_TIME] >= reach:
+        course[_ANCHOR], course[_ANCHOR + 1] = course[_LATEST], course[_LATEST + 1]
+        course[_LATEST], course[_LATEST + 1], course[_LATEST_TIME] = x, y, now
+
+
+@compiled(types.void(types.float64[::1], read_only("float32", 1), types.float64))
+def _set_out(course: Float64, box: Float32, now: float) -> None:
+    """A course begins at a box."""
+    for at in (_ANCHOR, _LATEST):
+        course[at] = (np.float64(box[0]) + np.float64(box[2])) / 2.0
+        course[at + 1] = (np.float64(box[1]) + np.float64(box[3])) / 2.0
+    course[_LATEST_TIME] = now
+    course[_DIRECTION] = course[_DIRECTION + 1] = 0.0
+
+
+@compiled(types.void(types.float64[:, ::1], read_only("float64", 1)))
+def _shift(state: Float64, motion: Float64) -> None:
+    """A state seen by a camera that has moved: `motion` is a, b, c, d, x, y of x' = ax + by + x, y' = cx + dy + y."""
+    scale = np.sqrt(abs(motion[0] * motion[3] - motion[1] * motion[2]))
+    x, y, along, down = state[0, 0], state[1, 0], state[0, 1], state[1, 1]
+    state[0, 0] = motion[0] * x + motion[1] * y + motion[4]
+    state[1, 0] = motion[2] * x + motion[3] * y + motion[5]
+    state[0, 1] = motion[0] * along + motion[1] * down
+    state[1, 1] = motion[2] * along + motion[3] * down
+    for axis in range(4):
+        for value in range(2, 5):
+            state[axis, value] *= scale * scale
+    for axis in range(2, 4):
+        state[axis, 0] *= scale
+        state[axis, 1] *= scale
+
+
+@compiled(types.void(types.float32[::1], types.float64[::1], read_only("float64", 1)))
+def _shift_seen(box: Float32, course: Float64, motion: Float64) -> None:
+    """Where a track was seen, and its course, likewise."""
+    scale = np.sqrt(abs(motion[0] * motion[3] - motion[1] * motion[2]))
+    x, y = (np.float64(box[0]) + np.float64(box[2])) / 2.0, (np.float64(box[1]) + np.float64(box[3])) / 2.0
+    half_width = (np.float64(box[2]) - np.float64(box[0])) * scale / 2.0
+    half_height = (np.float64(box[3]) - np.float64(box[1])) * scale / 2.0
+    centre_x = motion[0] * x + motion[1] * y + motion[4]
+    centre_y = motion[2] * x + motion[3] * y + motion[5]
+    box[0], box[1] = centre_x - half_width, centre_y - half_height
+    box[2], box[3] = centre_x + half_width, centre_y + half_height
+    for at in (_ANCHOR, _LATEST, _DIRECTION):
+        x, y = course[at], course[at + 1]
+        course[at] = motion[0] * x + motion[1] * y
+        course[at + 1] = motion[2] * x + motion[3] * y
+        if at != _DIRECTION:
+            course[at] += motion[4]
+            course[at + 1] += motion[5]
+        elif scale > 0.0:
+            course[at] /= scale
+            course[at + 1] /= scale
+
+
+@compiled(
+    types.void(types.float64[:, ::1], read_only("float32", 1), read_only("float32", 1), types.float64, types.int64)
+)
+def _lead(state: Float64, seen: Float32, box: Float32, seconds: float, steps: int) -> None:
+    """A state last corrected by what was `seen` is led to a box by steps along the straight line between them."""
+    between = np.empty(4, np.float32)
+    for step_number in range(1, steps + 1):
+        share = step_number / steps
+        for side in range(4):
+            between[side] = np.float64(seen[side]) + share * (np.float64(box[side]) - np.float64(seen[side]))
+        _predict(state, seconds / steps)
+        _correct(state, between)
+
+
+@compiled(types.void(read_only("float32", 2), types.int64, types.float64, types.float32[:, ::1]))
+def _widen(boxes: Float32, count: int, share: float, wide: Float32) -> None:
+    """The first boxes, wider by a share of their size at every side."""
+    for k in range(count):
+        more_x = share * (np.float64(boxes[k, 2]) - np.float64(boxes[k, 0]))
+        more_y = share * (np.float64(boxes[k, 3]) - np.float64(boxes[k, 1]))
+        wide[k, 0], wide[k, 1] = np.float64(boxes[k, 0]) - more_x, np.float64(boxes[k, 1]) - more_y
+        wide[k, 2], wide[k, 3] = np.float64(boxes[k, 2]) + more_x, np.float64(boxes[k, 3]) + more_y
+
+
 @compiled(
     types.int64(
-        types.int64[::1], types.int64, read_only("float32", 2), read_only("int32", 1),
-        types.int64[::1], types.int64, read_only("float32", 2), read_only("int32", 1),
-        types.float64, types.int64[::1],
+        types.int64[::1], types.int64, read_only("float32", 2), read_only("float32", 2), read_only("int32", 1),
+        read_only("float64", 2), read_only("uint8", 2), read_only("float32", 1),
+        types.int64[::1], types.int64, read_only("float32", 2), read_only("float32", 2), read_only("float32", 1),
+        read_only("int32", 1), read_only("uint8", 2), read_only("float32", 1),
+        types.float64, types.float64, types.float64, types.int64[::1],
     )
 )  # fmt: skip
 def pair(
     rows: Int64,  # tracks that take part, the first `many`
     many: int,
     expected: Float32,  # [M, 4] of all tracks
+    wide_expected: Float32,  # [M, 4] those, widened
     track_labels: Int32,  # [M]
+    courses: Float64,  # [M, 7]
+    track_masks: UInt8,  # [M, PATCH * PATCH]
+    track_fills: Float32,  # [M]
     columns: Int64,  # boxes that take part, the first `few`; those left over are moved to the front
     few: int,
     boxes: Float32,  # [N, 4]
+    wide_boxes: Float32,  # [N, 4]
+    scores: Float32,  # [N]
     labels: Int32,  # [N]
+    masks: UInt8,  # [N, PATCH * PATCH]
+    fills: Float32,  # [N] share of its box that a mask covers, 0 without one
     smallest: float,
+    direction_weight: float,
+    mask_weight: float,
     matched: Int64,  # [M] box of each track, written here
 ) -> int:
     """Gives tracks boxes of their label so that the overlaps sum to the most; how many boxes are left over."""
@@ -192,13 +343,26 @@ def pair(
     turned = few < many  # a row needs a column
     costs = np.zeros((few, many)) if turned else np.zeros((many, few))
     for r in range(many):
+        t = rows[r]
         for c in range(few):
-            if track_labels[rows[r]] == labels[columns[c]]:
-                value = -_overlap(expected[rows[r]], boxes[columns[c]], smallest)
-                if turned:
-                    costs[c, r] = value
-                else:
-                    costs[r, c] = value
+            j = columns[c]
+            if track_labels[t] != labels[j]:
+                continue
+            value = _overlap(wide_expected[t], wide_boxes[j], smallest)
+            if value <= 0.0:
+                continue
+            if mask_weight > 0.0 and track_fills[t] > 0.0 and fills[j] > 0.0:
+                alike = _mask_overlap(
+                    track_masks[t], np.float64(track_fills[t]), expected[t], masks[j], np.float64(fills[j]), boxes[j]
+                )
+                value = (1.0 - mask_weight) * value + mask_weight * alike
+            if direction_weight > 0.0:
+                value += direction_weight * np.float64(scores[j]) * _agreement(courses[t], boxes[j])
+            value = max(value, _LEAST_VALUE)
+            if turned:
+                costs[c, r] = -value
+            else:
+                costs[r, c] = -value
     column_of = np.empty(len(costs), np.int64)
     assign(costs, column_of)
     taken = np.zeros(few, np.bool_)
@@ -216,6 +380,34 @@ def pair(
     return free
 
 
+@inlined
+def _outside(box: Float32, size: Int64) -> bool:
+    """Whether nothing of a box lies in a picture; not where its size is not known, and so 0."""
+    inside: bool = size[0] <= 0 or (box[0] < size[0] and box[1] < size[1] and box[2] > 0.0 and box[3] > 0.0)
+    return not inside
+
+
+@inlined
+def _tell_end(
+    ended: Int64,
+    boxes: Float32,
+    labels: Int32,
+    scores: Float32,
+    states: UInt8,
+    one: int,
+    out_ids: Int64,
+    out_boxes: Float32,
+    out_labels: Int32,
+    out_scores: Float32,
+    out_states: UInt8,
+    out_index: Int32,
+    out: int,
+) -> None:
+    """Publish a track that has ended."""
+    out_ids[out], out_boxes[out], out_labels[out] = ended[one], boxes[one], labels[one]
+    out_scores[out], out_states[out], out_index[out] = scores[one], states[one], -1
+
+
 _I64, _F64, _U8 = types.int64[::1], types.float64[::1], types.uint8[::1]
 _F32, _I32 = types.float32[::1], types.int32[::1]
 
@@ -225,12 +417,16 @@ _F32, _I32 = types.float32[::1], types.int32[::1]
         # the frames
         read_only("int64", 1), read_only("boolean", 1), read_only("float64", 1), read_only("int64", 1),
         read_only("float32", 2), read_only("float32", 1), read_only("int32", 1),
+        read_only("uint8", 2), read_only("float32", 1), read_only("float64", 2), read_only("boolean", 1),
+        read_only("int64", 2),
         # the trackers
         read_only("int64", 1), _I64, _F64, _I64,
         # the tracks
         types.float64[:, :, ::1], _I32, _F32, _I64, _U8, _I32, _F64,
+        types.float64[:, :, ::1], types.float32[:, ::1], types.float64[:, ::1], types.uint8[:, ::1], _F32,
         # the settings
         types.float32, types.float32, types.float32, types.float64, types.float64, types.int64, types.float64,
+        types.boolean, types.float64, types.float64, types.float64, types.float64, types.float64,
         # what is published
         _I64, types.float32[:, ::1], _I32, _F32, _U8, _I32, _I64,
     )
@@ -243,6 +439,11 @@ def step(
     boxes: Float32,  # [N, 4] xyxy
     scores: Float32,  # [N]
     labels: Int32,  # [N]
+    masks: UInt8,  # [N, PATCH * PATCH] each over its box; [0, PATCH * PATCH] where masks do not count
+    fills: Float32,  # [N] share of its box that a mask covers, 0 without one; as long as `masks`
+    motions: Float64,  # [B, 6] see `_shift`: from the tracker's last analysed frame to this
+    moving: Bools,  # [B] whether that is more than nothing
+    sizes: Int64,  # [B, 2] width and height of the pictures, pixels; 0 where not known
     starts: Int64,  # [S] first row of each tracker; it has room for a track a detection, besides those it has
     counts: Int64,  # [S] its tracks, in order of birth
     lasts: Float64,  # [S] seconds of its last frame; not a number before the first
@@ -254,6 +455,11 @@ def step(
     phase: UInt8,  # [R] TrackState
     sightings: Int32,  # [R]
     seen_seconds: Float64,  # [R] when it was seen last
+    seen_states: Float64,  # [R, 4, 5] as it was then; this and the next two for `recover` or `direction_weight`
+    seen_boxes: Float32,  # [R, 4] where
+    courses: Float64,  # [R, 7]
+    track_masks: UInt8,  # [R, PATCH * PATCH] of the last detection; this and the next for `mask_weight`
+    track_fills: Float32,  # [R]
     high_score: float,
     low_score: float,
     new_score: float,
@@ -261,6 +467,12 @@ def step(
     second_iou: float,
     confirm_frames: int,
     lost_seconds: float,
+    recover: bool,
+    direction_weight: float,
+    direction_seconds: float,
+    buffer: float,
+    wide_buffer: float,
+    mask_weight: float,
     out_ids: Int64,  # [P] room for all tracks of all frames
     out_boxes: Float32,  # [P, 4]
     out_labels: Int32,  # [P]
@@ -271,8 +483,9 @@ def step(
 ) -> int:
     """Every frame through its tracker; how many tracks are published: those that have an id, by rising id.
 
-    A tentative track that is missed once ends, so tracks are confirmed in order of birth and ids rise with the rows.
-    The size of a track that is missed is not extrapolated: it would run away within a second.
+    What has ended since the frame before is published once more, as `ENDED` or, where it is expected outside the
+    picture, `LEFT`. A tentative track that is missed once ends, so tracks are confirmed in order of birth and ids rise
+    with the rows. The size of a track that is missed is not extrapolated: it would run away within a second.
     """
     out = 0
     out_bounds[0] = 0
@@ -284,7 +497,12 @@ def step(
     matched, expected = np.empty(most, np.int64), np.empty((most, 4), np.float32)
     rows, tentative = np.empty(most, np.int64), np.empty(most, np.int64)
     confident, doubtful = np.empty(most, np.int64), np.empty(most, np.int64)
+    wide_expected, wide_boxes = np.empty((most, 4), np.float32), np.empty((most, 4), np.float32)
+    ended = np.empty(most, np.int64)
+    ended_labels, ended_scores = np.empty(most, np.int32), np.empty(most, np.float32)
+    ended_boxes, ended_states = np.empty((most, 4), np.float32), np.empty(most, np.uint8)
     moved = np.empty((4, 5))
+    observed = recover or direction_weight > 0.0
     for i in range(len(slots)):
         s = slots[i]
         if s < 0:
@@ -298,6 +516,8 @@ def step(
                 if ids[t] == 0:
                     continue
                 _copy(states[t], moved)
+                if moving[i]:
+                    _shift(moved, motions[i])
                 _predict(moved, elapsed)
                 _place(moved, out_boxes[out])
                 out_ids[out], out_labels[out], out_scores[out] = ids[t], track_labels[t], track_scores[t]
@@ -307,9 +527,19 @@ def step(
             continue
 
         # Time passes; what was lost too long ends.
-        count = 0
+        count = over = 0
         for t in range(at, at + counts[s]):
+            if moving[i]:
+                _shift(states[t], motions[i])
+                if observed:
+                    _shift(seen_states[t], motions[i])
+                    _shift_seen(seen_boxes[t], courses[t], motions[i])
+            _predict(states[t], elapsed)
             if phase[t] == LOST and now - seen_seconds[t] > lost_seconds:
+                ended[over], ended_labels[over], ended_scores[over] = ids[t], track_labels[t], track_scores[t]
+                _place(states[t], ended_boxes[over])
+                ended_states[over] = LEFT if _outside(ended_boxes[over], sizes[i]) else ENDED
+                over += 1
                 continue
             to = at + count
             count += 1
@@ -317,12 +547,17 @@ def step(
                 _copy(states[t], states[to])
                 track_labels[to], track_scores[to], ids[to] = track_labels[t], track_scores[t], ids[t]
                 phase[to], sightings[to], seen_seconds[to] = phase[t], sightings[t], seen_seconds[t]
-            _predict(states[to], elapsed)
+                if observed:
+                    _copy(seen_states[t], seen_states[to])
+                    seen_boxes[to], courses[to] = seen_boxes[t], courses[t]
+                if mask_weight > 0.0:
+                    track_masks[to], track_fills[to] = track_masks[t], track_fills[t]
 
         # Who sees what.
         found = bounds[i]
         own_boxes, own_scores = boxes[found : bounds[i + 1]], scores[found : bounds[i + 1]]
         own_labels = labels[found : bounds[i + 1]]
+        own_masks, own_fills = masks[found : bounds[i + 1]], fills[found : bounds[i + 1]]
         sure = unsure = 0
         for j in range(len(own_scores)):
             box = own_boxes[j]
@@ -344,15 +579,46 @@ def step(
             else:
                 rows[known] = k
                 known += 1
-        names = track_labels[at : at + count]
-        sure = pair(rows, known, expected, names, confident, sure, own_boxes, own_labels, match_iou, matched)
+        names, headings = track_labels[at : at + count], courses[at : at + count]
+        held_masks, held_fills = track_masks[at : at + count], track_fills[at : at + count]
+        near, near_boxes = expected, own_boxes
+        if buffer > 0.0:
+            _widen(expected, count, buffer, wide_expected)
+            _widen(own_boxes, len(own_boxes), buffer, wide_boxes)
+            near, near_boxes = wide_expected, wide_boxes
+        sure = pair(
+            rows, known, expected, near, names, headings, held_masks, held_fills, confident, sure, own_boxes,
+            near_boxes, own_scores, own_labels, own_masks, own_fills, match_iou, direction_weight, mask_weight, matched,
+        )  # fmt: skip
         missed = 0
         for k in range(count):
             if phase[at + k] == CONFIRMED and matched[k] < 0:
                 rows[missed] = k
                 missed += 1
-        pair(rows, missed, expected, names, doubtful, unsure, own_boxes, own_labels, second_iou, matched)
-        sure = pair(tentative, new, expected, names, confident, sure, own_boxes, own_labels, match_iou, matched)
+        pair(
+            rows, missed, expected, expected, names, headings, held_masks, held_fills, doubtful, unsure, own_boxes,
+            own_boxes, own_scores, own_labels, own_masks, own_fills, second_iou, 0.0, mask_weight, matched,
+        )  # fmt: skip
+        if recover or wide_buffer > 0.0:
+            missed = 0
+            for k in range(count):
+                if phase[at + k] != TENTATIVE and matched[k] < 0:
+                    rows[missed] = k
+                    missed += 1
+            last = seen_boxes[at : at + count] if recover else expected
+            near, near_boxes = last, own_boxes
+            if wide_buffer > 0.0:
+                _widen(last, count, wide_buffer, wide_expected)
+                _widen(own_boxes, len(own_boxes), wide_buffer, wide_boxes)
+                near, near_boxes = wide_expected, wide_boxes
+            sure = pair(
+                rows, missed, last, near, names, headings, held_masks, held_fills, confident, sure, own_boxes,
+                near_boxes, own_scores, own_labels, own_masks, own_fills, match_iou, 0.0, mask_weight, matched,
+            )  # fmt: skip
+        sure = pair(
+            tentative, new, expected, expected, names, headings, held_masks, held_fills, confident, sure, own_boxes,
+            own_boxes, own_scores, own_labels, own_masks, own_fills, match_iou, 0.0, mask_weight, matched,
+        )  # fmt: skip
 
         # The seen are corrected; the missed are lost, and end if tentative.
         kept = 0
@@ -364,7 +630,19 @@ def step(
                 phase[t] = LOST
                 states[t, 2, 1] = states[t, 3, 1] = 0.0
             else:
-                _correct(states[t], own_boxes[j])
+                if recover and phase[t] == LOST:
+                    unseen = now - seen_seconds[t]
+                    steps = min(max(int(unseen / elapsed + 0.5), 1), _MOST_STEPS)
+                    _copy(seen_states[t], states[t])
+                    _lead(states[t], seen_boxes[t], own_boxes[j], unseen, steps)
+                else:
+                    _correct(states[t], own_boxes[j])
+                if observed:
+                    _copy(states[t], seen_states[t])
+                    seen_boxes[t] = own_boxes[j]
+                    _head(courses[t], own_boxes[j], now, direction_seconds)
+                if mask_weight > 0.0 and own_fills[j] > 0.0:
+                    track_masks[t], track_fills[t] = own_masks[j], own_fills[j]
                 track_scores[t], seen_seconds[t] = own_scores[j], now
                 sightings[t] += 1
                 if phase[t] != TENTATIVE or sightings[t] >= confirm_frames:
@@ -375,6 +653,11 @@ def step(
                 track_labels[to], track_scores[to], ids[to] = track_labels[t], track_scores[t], ids[t]
                 phase[to], sightings[to], seen_seconds[to] = phase[t], sightings[t], seen_seconds[t]
                 matched[kept] = j
+                if observed:
+                    _copy(seen_states[t], seen_states[to])
+                    seen_boxes[to], courses[to] = seen_boxes[t], courses[t]
+                if mask_weight > 0.0:
+                    track_masks[to], track_fills[to] = track_masks[t], track_fills[t]
             kept += 1
 
         # What nobody claims starts a track.
@@ -387,9 +670,16 @@ def step(
             track_labels[t], track_scores[t], ids[t] = own_labels[j], own_scores[j], 0
             phase[t] = CONFIRMED if first or confirm_frames == 1 else TENTATIVE
             sightings[t], seen_seconds[t], matched[kept] = 1, now, j
+            if observed:
+                _copy(states[t], seen_states[t])
+                seen_boxes[t] = own_boxes[j]
+                _set_out(courses[t], own_boxes[j], now)
+            if mask_weight > 0.0:
+                track_masks[t], track_fills[t] = own_masks[j], own_fills[j]
             kept += 1
         counts[s], lasts[s] = kept, now
 
+        told = 0
         for k in range(kept):
             t, j = at + k, matched[k]
             if phase[t] == CONFIRMED and ids[t] == 0:
@@ -397,6 +687,10 @@ def step(
                 next_ids[s] += 1
             if ids[t] == 0:
                 continue
+            while told < over and ended[told] < ids[t]:
+                _tell_end(ended, ended_boxes, ended_labels, ended_scores, ended_states, told, out_ids, out_boxes,
+                          out_labels, out_scores, out_states, out_index, out)  # fmt: skip
+                told, out = told + 1, out + 1
             if j >= 0:
                 for side in range(4):
                     out_boxes[out, side] = own_boxes[j, side]
@@ -405,5 +699,9 @@ def step(
             out_ids[out], out_labels[out], out_scores[out] = ids[t], track_labels[t], track_scores[t]
             out_states[out], out_index[out] = phase[t], j
             out += 1
+        while told < over:
+            _tell_end(ended, ended_boxes, ended_labels, ended_scores, ended_states, told, out_ids, out_boxes,
+                      out_labels, out_scores, out_states, out_index, out)  # fmt: skip
+            told, out = told + 1, out + 1
         out_bounds[i + 1] = out
     return out

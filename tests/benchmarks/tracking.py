@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config import TrackerConfig
 from pipeline.messages import Detections, TrackState
 from stages.track import Tracker
 from tests.benchmarks.mot import FRAME_SECONDS, Follow, Seen, judge
@@ -42,14 +43,26 @@ def crossing(objects: int, frames: int = 250) -> list[Detections]:
     return out
 
 
-def ours(frames: list[Detections], frame_seconds: float) -> Seen:
+def ours_by(config: TrackerConfig) -> Follow:
     """Every frame through a fresh `Tracker`."""
-    tracker, out = Tracker(), []
-    for number, detections in enumerate(frames):
-        tracks = tracker.update(detections, number * frame_seconds)
-        seen = tracks.states == TrackState.CONFIRMED
-        out.append((tracks.ids[seen], tracks.boxes[seen]))
-    return out
+
+    def follow(frames: list[Detections], frame_seconds: float) -> Seen:
+        tracker, out = Tracker(config), []
+        for number, detections in enumerate(frames):
+            tracks = tracker.update(detections, number * frame_seconds)
+            seen = tracks.states == TrackState.CONFIRMED
+            out.append((tracks.ids[seen], tracks.boxes[seen]))
+        return out
+
+    return follow
+
+
+ours = ours_by(TrackerConfig())
+RECIPES = {
+    "oc-sort": ours_by(TrackerConfig(recipe="oc-sort")),
+    "wide_buffer 0.5": ours_by(TrackerConfig(wide_buffer=0.5)),
+    "buffer 0.2, wide_buffer 0.4": ours_by(TrackerConfig(buffer=0.2, wide_buffer=0.4)),
+}
 
 
 def theirs(name: str) -> Follow:
@@ -116,12 +129,16 @@ def quality() -> list[Row]:
         return []
     rows: list[Row] = []
     for sequence in FRAME_SECONDS if MOT.is_dir() else ():
-        found = judge(MOT, sequence, {"ours": ours, **PEERS})
+        found = judge(MOT, sequence, {"ours": ours, **PEERS, **RECIPES})
+        role = "chosen on" if sequence in CHOSEN_ON else "reported"
         for name in PEERS:
             for score in ("hota", "mota", "idf1"):
                 mine, other = getattr(found["ours"], score), getattr(found[name], score)
-                role = "chosen on" if sequence in CHOSEN_ON else "reported"
                 rows.append(_row(f"{score.upper()} on {sequence} ({role}), against {name}", mine, other))
+        for name in RECIPES:
+            rows.append(
+                _row(f"HOTA on {sequence} ({role}), {name} against default", found[name].hota, found["ours"].hota)
+            )
     return rows
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
@@ -9,7 +11,8 @@ from scipy.optimize import linear_sum_assignment
 from pipeline.config import TrackerConfig
 from pipeline.messages import BatchDetections, Detections, Tracks
 from stages.track.herd import Herd
-from stages.track.step import assign
+from stages.track.masks import Masks
+from stages.track.step import PATCH, assign
 from tests.stages.track.slow.tracker import Tracker as SlowTracker
 
 COLUMNS = ("ids", "boxes", "labels", "scores", "states", "detection_index")
@@ -32,6 +35,24 @@ def crowd(seed: int, frames: int, *, objects: int) -> list[Detections]:
     return out
 
 
+def masks_for(rng: np.random.Generator, count: int) -> Masks:
+    """Masks that look like nothing in particular; some detections have none."""
+    patches = (rng.random((count, PATCH * PATCH)) < 0.6).astype(np.uint8)
+    patches[rng.random(count) < 0.2] = 0
+    return Masks(patches, patches.mean(axis=1).astype(np.float32))
+
+
+def joined(masks: Sequence[Masks]) -> Masks:
+    return Masks(np.concatenate([m.patches for m in masks]), np.concatenate([m.fills for m in masks]))
+
+
+def shake(rng: np.random.Generator) -> np.ndarray:
+    """How a camera in a wind moves: some pixels, half a degree, half a per cent."""
+    angle, scale = rng.normal(0, 0.01), rng.normal(1, 0.005)
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.concatenate([turn, rng.normal(0, 6, (2, 1))], axis=1)
+
+
 def assert_same(ours: Tracks, theirs: Tracks) -> None:
     for name in COLUMNS:
         left, right = getattr(ours, name), getattr(theirs, name)
@@ -46,9 +67,15 @@ def assert_same(ours: Tracks, theirs: Tracks) -> None:
         TrackerConfig(),
         TrackerConfig(confirm_frames=1, lost_seconds=0.2),
         TrackerConfig(confirm_frames=4, match_iou=0.0, second_match_iou=0.0, new_track_score=0.7),
+        TrackerConfig(recipe="oc-sort"),
+        TrackerConfig(recipe="oc-sort", direction_weight=0.0, wide_buffer=0.4, lost_seconds=0.3),
+        TrackerConfig(buffer=0.3, wide_buffer=0.5),
+        TrackerConfig(mask_weight=0.6, lost_seconds=0.3),
+        TrackerConfig(recipe="oc-sort", mask_weight=1.0, buffer=0.1, confirm_frames=1),
     ],
 )
-def test_equals_a_tracker_a_source_to_the_bit(size: int, config: TrackerConfig) -> None:
+@pytest.mark.parametrize("still", [True, False])
+def test_equals_a_tracker_a_source_to_the_bit(size: int, config: TrackerConfig, still: bool) -> None:
     """Sources of 0 to 45 objects, frames in an order of their own, every ninth only predicted, in batches."""
     rng = np.random.default_rng(size)
     scenes = [crowd(seed, 40, objects=9 * seed) for seed in range(6)]
@@ -56,23 +83,40 @@ def test_equals_a_tracker_a_source_to_the_bit(size: int, config: TrackerConfig) 
     herd, slow = Herd(config), [SlowTracker(config) for _ in scenes]
     numbers = [herd.admit() for _ in scenes]
     steps = [0] * len(scenes)
-    queue: list[tuple[int, float, Detections, bool]] = []
+    queue: list[tuple[int, float, Detections, bool, Masks, np.ndarray | None]] = []
     published = 0
+    states: set[int] = set()
     for turn, source in enumerate(order.tolist()):
         step = steps[source]
         steps[source] += 1
         analysed = turn % 9 != 8 or step == 0
         found = scenes[source][step] if analysed else Detections.empty()
-        queue.append((source, step * 0.04 + 0.001 * (step % 3), found, analysed))
+        camera = None if still or step == 0 or turn % 3 == 0 else shake(rng)
+        queue.append((source, step * 0.04 + 0.001 * (step % 3), found, analysed, masks_for(rng, len(found)), camera))
         if len(queue) < size:
             continue
-        block = BatchDetections.of([found for _, _, found, _ in queue])
-        ours = herd.step([numbers[s] for s, *_ in queue], [t for _, t, *_ in queue], block, [a for *_, a in queue])
-        for tracks, (s, time, found, seen) in zip(ours, queue, strict=True):
-            assert_same(tracks, slow[s].update(found, time) if seen else slow[s].predict(time))
+        sources, times, boxes, seen, masks, cameras = zip(*queue, strict=True)
+        ours = herd.step(
+            [numbers[s] for s in sources],
+            times,
+            BatchDetections.of(boxes),
+            seen,
+            masks=joined(masks) if config.mask_weight else None,
+            motions=cameras,
+            sizes=None if still else [(640, 480)] * len(queue),
+        )
+        size_of = None if still else (640, 480)
+        for tracks, (s, time, found, seen_it, mask, moved) in zip(ours, queue, strict=True):
+            if seen_it:
+                assert_same(tracks, slow[s].update(found, time, masks=mask, camera=moved, size=size_of))
+            else:
+                assert_same(tracks, slow[s].predict(time, camera=moved))
             published += len(tracks)
+            states |= set(tracks.states.tolist())
         queue.clear()
     assert published > 1000
+    assert states >= ({1, 2, 3} if config.lost_seconds < 1 else {1, 2})
+    assert (4 in states) <= (not still)
 
 
 def test_a_tracker_that_goes_leaves_the_others_alone_and_its_number_starts_anew() -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.config import TrackerConfig
-from pipeline.messages import Detections, TrackState
+from pipeline.messages import BatchDetections, Detections, TrackState
 from stages.track import Tracker
+from stages.track.herd import Herd
 
 FRAME_SECONDS = 0.04
 
@@ -96,8 +97,10 @@ def test_a_lost_track_is_predicted_and_comes_back() -> None:
 def test_a_lost_track_ends_by_time_not_by_frames(frame_seconds: float) -> None:
     tracker = Tracker(TrackerConfig(lost_seconds=0.5))
     tracker.update(found((0, 0, 0.9, 0)), 0.0)
-    lived = max(t for t in range(1, 60) if len(tracker.update(found(), t * frame_seconds)))
+    told = [tracker.update(found(), t * frame_seconds).states.tolist() for t in range(1, 60)]
+    lived = max(t for t, states in enumerate(told, 1) if states == [TrackState.LOST])
     assert lived * frame_seconds == pytest.approx(0.5, abs=frame_seconds)
+    assert [states for states in told if states and states != [TrackState.LOST]] == [[TrackState.ENDED]]
     assert tracker.update(found((0, 0, 0.9, 0)), 60 * frame_seconds).ids.tolist() == []
 
 
@@ -142,6 +145,7 @@ def test_prediction_lies_ahead() -> None:
 
 def test_every_id_once_rising_and_every_detection_once() -> None:
     tracker, highest = Tracker(), 0
+    ended: set[int] = set()
     for t, detections in enumerate(crossing(200, 25)):
         tracks = tracker.update(detections, t * FRAME_SECONDS)
         assert (np.diff(tracks.ids) > 0).all()
@@ -149,6 +153,8 @@ def test_every_id_once_rising_and_every_detection_once() -> None:
         assert len(set(seen.tolist())) == len(seen)
         assert (tracks.labels[tracks.detection_index >= 0] == detections.labels[seen]).all()
         assert ((tracks.detection_index >= 0) == (tracks.states == TrackState.CONFIRMED)).all()
+        assert not ended & set(tracks.ids.tolist())
+        ended |= set(tracks.ids[tracks.states == TrackState.ENDED].tolist())
         assert (tracks.of_detections(len(detections))[seen] > 0).all()
         highest = max(highest, int(tracks.ids.max(initial=0)))
     assert highest >= 25
@@ -203,3 +209,53 @@ def test_nothing_at_all() -> None:
     assert len(tracker.predict(1.0)) == 0
     for t in range(3):
         assert len(tracker.update(Detections.empty(), float(t))) == 0
+
+
+def test_oc_sort_finds_again_where_it_was_last_seen() -> None:
+    """It ran, hid, and stands where it hid: the filter has it run on."""
+    ids = {}
+    for recipe in ("bytetrack", "oc-sort"):
+        tracker = Tracker(TrackerConfig(recipe=recipe))  # type: ignore[arg-type]
+        for t in range(20):
+            tracker.update(found((8 * t, 0, 0.9, 0)), t * FRAME_SECONDS)
+        for t in range(20, 32):
+            tracker.update(found(), t * FRAME_SECONDS)
+        for t in range(32, 35):
+            tracks = tracker.update(found((8 * 19, 0, 0.9, 0)), t * FRAME_SECONDS)
+        ids[recipe] = tracks.ids[tracks.states == TrackState.CONFIRMED].tolist()
+    assert ids == {"bytetrack": [2], "oc-sort": [1]}
+
+
+def test_oc_sort_knows_the_speed_of_what_it_found_again() -> None:
+    """It turned back while it was hidden; led along the line between, the filter expects it on its way back."""
+    tracker = Tracker(TrackerConfig(recipe="oc-sort", lost_seconds=3))
+    for t in range(20):
+        tracker.update(found((4 * t, 0, 0.9, 0)), t * FRAME_SECONDS)
+    for t in range(20, 40):
+        tracker.update(found(), t * FRAME_SECONDS)
+    tracker.update(found((56, 0, 0.9, 0)), 40 * FRAME_SECONDS)
+    ahead = tracker.predict(42 * FRAME_SECONDS).boxes[0, 0]
+    assert ahead < 56
+
+
+def test_a_wider_box_bridges_a_leap() -> None:
+    ids = {}
+    for buffer in (0.0, 0.5):
+        tracker = Tracker(TrackerConfig(wide_buffer=buffer, confirm_frames=1))
+        tracker.update(found((0, 0, 0.9, 0)), 0.0)
+        ids[buffer] = tracker.update(found((46, 0, 0.9, 0)), 0.04).ids.tolist()
+    assert ids == {0.0: [1, 2], 0.5: [1]}
+
+
+def test_a_track_that_left_the_picture_says_so() -> None:
+    herd = Herd(TrackerConfig(lost_seconds=0.2))
+    number = herd.admit()
+    told = []
+    for t in range(30):
+        seen = found((560 + 6 * t, 0, 0.9, 0), (100, 0, 0.9, 0)) if t < 10 else found()
+        block = BatchDetections.of([seen])
+        tracks = herd.step([number], [t * FRAME_SECONDS], block, [True], sizes=[(640, 480)])[0]
+        told += [
+            (i, s) for i, s in zip(tracks.ids.tolist(), tracks.states.tolist(), strict=True) if s > TrackState.LOST
+        ]
+    assert sorted(told) == [(1, TrackState.LEFT), (2, TrackState.ENDED)]
