@@ -164,7 +164,7 @@ def test_another_major_version_is_refused_by_name() -> None:
         (("detections", "label"), b"\x05\0\0\0" * 6, r"detections.label: values 5..5; 0..4"),
         (("detections", "track_id"), b"\xfe" + b"\xff" * 7 + bytes(40), "detections.track_id: values -2..0"),
         (("tracks", "id"), bytes(48), r"tracks.id: values 0..0"),
-        (("tracks", "state"), b"\x03" * 6, r"tracks.state: values 9..9; 0..4"),
+        (("tracks", "state"), b"\x09" * 6, r"tracks.state: values 9..9; 0..4"),
         (("tracks", "detection_index"), b"\x06\0\0\0" * 6, r"tracks.detection_index: values 6..6; -1..5"),
         (("panoptic", "width"), 97, "id map: runs cover 5184 pixels"),
         (("panoptic", "transform"), [1.0, 0.0, 0.0, 0.0], "scales above 0"),
