@@ -6,7 +6,7 @@ Beside `workshop`, the only file that knows both packages.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -420,11 +420,18 @@ def export_recording(
     exported(names, results=results, folder=folder, video=video, source=source, tell=tell, stopping=stopping)
 
 
-def draw_result(rgb: UInt8, result: FrameResult) -> UInt8:
-    """A picture [H, W, 3] with a result drawn over it. Raises `ValueError` where it is of another size."""
-    from stages.publish.draw import draw
+def draw_result(rgb: UInt8, result: FrameResult, *, before: Iterable[FrameResult] = ()) -> UInt8:
+    """A picture [H, W, 3] with a result drawn over it, and trails of those before it.
 
-    return draw(rgb, result)
+    Raises `ValueError` where it is of another size.
+    """
+    from stages.publish.draw import draw
+    from stages.publish.trails import Trails
+
+    trails = Trails()
+    for one in (*before, result):
+        trails.update(one)
+    return draw(rgb, result, trails)
 
 
 class Pipeline:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,11 +66,15 @@ def to_coco(result: FrameResult, *, image_id: int | None = None) -> dict[str, An
     return {"images": [image], "annotations": annotations, "categories": categories}
 
 
-def draw(result: FrameResult, image: UInt8) -> UInt8:
-    """The picture RGB [height, width, 3], of the size the result is about, with the result drawn over it."""
+def draw(result: FrameResult, image: UInt8, *, before: Iterable[FrameResult] = ()) -> UInt8:
+    """The picture RGB [height, width, 3], of the size the result is about, with the result drawn over it.
+
+    Results of its source in `before`, oldest first, leave the trails of the last two seconds.
+    """
     from pipeline.build import draw_result
 
-    return draw_result(image, result)
+    whole = result if result.polygons is None else replace(result, panoptic=panoptic_of(result), polygons=None)
+    return draw_result(image, whole, before=(one for one in before if one.source_id == result.source_id))
 
 
 def panoptic_of(result: FrameResult) -> PanopticMap | None:

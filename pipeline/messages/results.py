@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
@@ -120,11 +121,15 @@ class FrameResult:
 
         return convert.to_supervision(self)
 
-    def draw(self, image: UInt8) -> UInt8:
-        """The source's picture, RGB [height, width, 3], with this result drawn over it; `image` is not changed."""
+    def draw(self, image: UInt8, *, before: Iterable[FrameResult] = ()) -> UInt8:
+        """The source's picture, RGB [height, width, 3], with this result drawn over it; `image` is not changed.
+
+        Results of its source in `before`, oldest first, leave the trails of the last two seconds. Raises
+        `ValueError` where the picture is not of the size that the result is about.
+        """
         from pipeline import convert
 
-        return convert.draw(self, image)
+        return convert.draw(self, image, before=before)
 
     def __repr__(self) -> str:
         return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from pycocotools import mask as pycocotools
 
 from pipeline.client.labels import of_labels
 from pipeline.errors import UsageError
-from pipeline.messages import FrameResult
-from pipeline.wire import decode_result, encode_result, result_from_json
+from pipeline.messages import FrameResult, TrackState
+from pipeline.wire import decode_result, encode_result, fill, result_from_json
 from tests.pipeline.wire.samples import empty_result, make_result, same
 from tests.require import skip_without
 
@@ -103,6 +104,27 @@ def test_drawing_gives_a_new_picture() -> None:
     assert not image.any()
     with pytest.raises(ValueError, match="1920x1080 is needed"):
         result.draw(image[:10])
+
+
+def test_results_before_leave_trails_of_their_source() -> None:
+    def at(second: int, **changes: Any) -> FrameResult:
+        confirmed = replace(RESULT.tracks, states=np.full(len(RESULT.tracks), TrackState.CONFIRMED, np.uint8))
+        moved = replace(confirmed, boxes=RESULT.tracks.boxes + np.float32([40 * second, 0, 40 * second, 0]))
+        return replace(RESULT, panoptic=None, pts=90_000 * second, seq=second, tracks=moved, **changes)
+
+    image = np.full((1080, 1920, 3), 90, np.uint8)
+    alone = at(2).draw(image)
+    assert np.array_equal(at(2).draw(image, before=[at(0, source_id="gate"), at(1, source_id="gate")]), alone)
+    assert not np.array_equal(at(2).draw(image, before=[at(0), at(1)]), alone)
+
+
+def test_polygons_are_drawn_as_the_map_they_enclose() -> None:
+    polygons = kind("masks.polygons")
+    assert polygons.polygons is not None
+    image = np.zeros((1080, 1920, 3), np.uint8)
+    filled = replace(polygons, panoptic=fill(polygons.polygons), polygons=None)
+    assert np.array_equal(polygons.draw(image), filled.draw(image))
+    assert not np.array_equal(polygons.draw(image), replace(filled, panoptic=None).draw(image))
 
 
 def test_only_some_classes_stay_and_rows_still_point_at_rows() -> None:
