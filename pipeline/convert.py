@@ -20,16 +20,21 @@ def to_dict(result: FrameResult) -> dict[str, Any]:
 
 
 def to_supervision(result: FrameResult) -> Any:
-    """`supervision.Detections`; masks where there are some, at the size of the source picture."""
+    """`supervision.Detections`; masks where there are some, at the size of the source picture.
+
+    ``confidence`` is what suppression left, ``data["raw_score"]`` as the network gave it (things of a message without
+    boxes have but one score).
+    """
     import supervision
 
     detections, panoptic = result.detections, panoptic_of(result)
     labels, tracks = detections.labels, result.track_ids
-    boxes, scores = detections.boxes, detections.scores
+    boxes, scores, raw_scores = detections.boxes, detections.scores, detections.raw_scores
     masks = None
     if panoptic is not None and not len(detections):  # of the kind masks: the things of the segment table
         things = panoptic.segments[panoptic.segments.is_thing]
         boxes, scores, labels, tracks = things.boxes, things.scores, things.labels, things.track_ids
+        raw_scores = scores
         masks = _masks(panoptic, result, things.ids)
     elif panoptic is not None:
         masks = _masks(panoptic, result, panoptic.segments.of_detections(len(detections)))
@@ -39,7 +44,10 @@ def to_supervision(result: FrameResult) -> Any:
         confidence=scores,
         class_id=labels.astype(int),
         tracker_id=tracks.astype(int) if len(tracks) and (tracks != NO_TRACK).any() else None,
-        data={"class_name": np.array([result.class_name(label) for label in labels.tolist()], dtype=str)},
+        data={
+            "class_name": np.array([result.class_name(label) for label in labels.tolist()], dtype=str),
+            "raw_score": raw_scores,
+        },
     )
 
 
@@ -47,7 +55,8 @@ def to_coco(result: FrameResult, *, image_id: int | None = None) -> dict[str, An
     """A COCO data set of one picture: ``images``, ``annotations``, ``categories``.
 
     Category ids are labels + 1. Run lengths are of the size of the source picture; segments without a detection, such
-    as stuff, are annotations too. `image_id` is the frame's `seq` unless given.
+    as stuff, are annotations too. ``score`` is what suppression left, ``raw_score`` of a detection as the network gave
+    it. `image_id` is the frame's `seq` unless given.
     """
     image_id = result.seq if image_id is None else image_id
     image = {
@@ -108,8 +117,11 @@ def _rows(result: FrameResult) -> list[dict[str, Any]]:
         more: list[npt.NDArray[Any]] = [alone.boxes, alone.labels, alone.scores, alone.track_ids, alone.ids]
         columns = [np.concatenate(pair) for pair in zip(columns, more, strict=True)]
     size = [result.height, result.width]
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    return [_row(box, label, score, track, masks.get(id_), size) for box, label, score, track, id_ in rows]
+    told = zip(*(column.tolist() for column in columns), strict=True)
+    rows = [_row(box, label, score, track, masks.get(id_), size) for box, label, score, track, id_ in told]
+    for row, raw_score in zip(rows, found.raw_scores.tolist(), strict=False):  # segments alone have none
+        row["raw_score"] = raw_score
+    return rows
 
 
 def _row(box: list[float], label: int, score: float, track: int, mask: str | None, size: list[int]) -> dict[str, Any]:

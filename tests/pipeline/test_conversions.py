@@ -52,11 +52,16 @@ def test_a_coco_data_set_has_every_detection_and_segment_once() -> None:
         box = RESULT.detections.boxes[number].astype(float)
         assert row["bbox"] == pytest.approx([box[0], box[1], box[2] - box[0], box[3] - box[1]])
         assert row["category_id"] == RESULT.detections.labels[number] + 1
+        assert (row["score"], row["raw_score"]) == (
+            RESULT.detections.scores[number],
+            RESULT.detections.raw_scores[number],
+        )
         assert ("segmentation" in row) == (number in owner)
         if number in owner:
             mask = pycocotools.decode(row["segmentation"])
             assert np.array_equal(mask, whole == owner[number])
             assert row["area"] == mask.sum()
+    assert not any("raw_score" in row for row in rows[len(RESULT.detections) :])
     assert {row["category_id"] - 1 for row in rows[len(RESULT.detections) :]} == {
         int(panoptic.segments.labels[i]) for i in alone
     }
@@ -83,6 +88,8 @@ def test_supervision() -> None:
     assert np.array_equal(whole.xyxy, RESULT.detections.boxes)
     assert np.array_equal(whole.tracker_id, RESULT.track_ids)
     assert whole.data["class_name"].tolist() == [RESULT.class_name(label) for label in RESULT.detections.labels]
+    assert np.array_equal(whole.confidence, RESULT.detections.scores)
+    assert np.array_equal(whole.data["raw_score"], RESULT.detections.raw_scores)
     assert whole.mask.shape == (len(RESULT.detections), 1080, 1920)
     things = panoptic.segments[panoptic.segments.detection_index >= 0]
     for row, id_ in zip(things.detection_index.tolist(), things.ids.tolist(), strict=True):

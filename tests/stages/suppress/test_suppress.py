@@ -14,10 +14,12 @@ import pytest
 from pipeline.config import SuppressConfig
 from pipeline.messages import Batch, BatchDetections, Detections, Frame, Surface
 from pipeline.stage import Stage
+from pipeline.wire import decode_result, encode_result, result_from_json
 from stages.suppress import CANDIDATES, METHODS, Method, Suppress, suppress
 from stages.suppress.reference import suppress_slowly
 from stages.suppress.stage import suppressed
 from stages.suppress.suppress import suppress_all
+from tests.pipeline.wire.samples import make_result
 
 ALL_METHODS = get_args(Method)
 
@@ -234,3 +236,14 @@ def test_a_batch_at_once_is_its_frames_one_by_one(method: Method, most: int) -> 
         mine = slice(int(kept_bounds[i]), int(kept_bounds[i + 1]))
         assert rows[mine].tolist() == (alone + first).tolist()
         assert left[mine].tobytes() == remaining.tobytes()
+
+
+@pytest.mark.parametrize("form", ["message", "JSON"])
+def test_both_scores_reach_a_reader(form: str) -> None:
+    scores = np.array([0.9, 0.8, 0.5], dtype=np.float32)
+    found = Detections.of(PAIR, scores, np.zeros(3, dtype=np.int32))
+    left = suppressed(BatchDetections.of((found,)), SuppressConfig(method="soft-gaussian", sigma=0.5))[0]
+    result = replace(make_result(objects=3), detections=left)
+    read = decode_result(encode_result(result, "boxes")) if form == "message" else result_from_json(result.to_dict())
+    assert read.detections.raw_scores == pytest.approx(scores)
+    assert read.detections.scores == pytest.approx([0.9, 0.8 * math.exp(-2 / 9), 0.5], abs=1e-4)
