@@ -85,7 +85,7 @@ def draw(rgb: UInt8, result: FrameResult, trails: Trails | None = None, *, notic
         _tag(thing) for thing in sorted(things, key=_tag_order) if thing.number != NO_TRACK or not len(result.tracks)
     ]
     for tag in place_tags(tags, width=width, height=height, size=style.text):
-        draw_tag(drawn, tag, style.text)
+        draw_tag(drawn, tag)
     draw_caption(drawn, result, size=style.text, notice=notice)
     return drawn
 

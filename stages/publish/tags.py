@@ -21,6 +21,8 @@ REGULAR: Final = 420
 MOST_OVERHANG: Final = 1.6  # times the width of the box
 FACE: Final = 0.25  # of a box's height: where a standing person's is
 MOST_HIDDEN: Final = 0.2  # of another's face
+SMALLER: Final = 0.75  # letters beside a box that is hardly larger than a letter
+LEAST_SIZE: Final = 10
 CAP_HEIGHT: Final = 0.72  # of the font size, for OpenCV's built-in sans
 
 
@@ -45,6 +47,7 @@ class PlacedTag:
     name: str
     detail: str
     opacity: float
+    size: int  # of the letters, pixels
 
 
 @cache
@@ -74,7 +77,7 @@ def place_tags(tags: Sequence[Tag], *, width: int, height: int, size: int) -> li
     first of all inside where the box begins at the upper edge of the picture. A place that hides little of others'
     faces is preferred. Where none is free, it is tried without its detail, then in its short form, and where not even
     that has room, it is left out. A box much smaller than its tag gets less at once: a label must not hide more than
-    it names.
+    it names; and letters smaller than `size` beside a box hardly larger than they are.
     """
     placed: list[PlacedTag] = []
     taken = np.zeros((0, 4))
@@ -83,17 +86,23 @@ def place_tags(tags: Sequence[Tag], *, width: int, height: int, size: int) -> li
     for number, tag in enumerate(tags):
         may_hide = most.copy()
         may_hide[number] = np.inf  # its own
+        letters = _letters(tag.box, size)
         for name, detail in dict.fromkeys(((tag.name, tag.detail), (tag.name, ""), (tag.short, ""))):
-            length = _tag_width(name, detail, size)
+            length = _tag_width(name, detail, letters)
             if name != tag.short and length > MOST_OVERHANG * (tag.box[2] - tag.box[0]):
                 continue
-            places = _places(tag.box, length, _tag_height(size))
+            places = _places(tag.box, length, _tag_height(letters))
             room = _best_free(places, taken, faces, may_hide, width=width, height=height)
             if room is not None:
-                placed.append(PlacedTag(room, tag.colour, name, detail, tag.opacity))
+                placed.append(PlacedTag(room, tag.colour, name, detail, tag.opacity, letters))
                 taken = np.vstack([taken, room])
                 break
     return placed
+
+
+def _letters(box: Box, size: int) -> int:
+    small = box[2] - box[0] < 2 * size and box[3] - box[1] < 4 * size
+    return min(size, max(LEAST_SIZE, round(SMALLER * size))) if small else size
 
 
 def _face(box: Box) -> Box:
@@ -144,8 +153,9 @@ def _shared(place: Box, others: Any) -> Any:
     return wide.clip(0) * high.clip(0)
 
 
-def draw_tag(rgb: UInt8, tag: PlacedTag, size: int) -> None:
+def draw_tag(rgb: UInt8, tag: PlacedTag) -> None:
     """Draw one tag into the picture."""
+    size = tag.size
     left, _, _, bottom = tag.place
     panel(rgb, tag.place, 0.3 * size, tag.colour, tag.opacity)
     ink = text_colour(tag.colour)

@@ -124,3 +124,13 @@ def test_a_face_is_hidden_where_there_is_no_other_room():
 def test_the_score_goes_before_the_name():
     (placed,) = place_tags(tags_of([[100, 100, 160, 240]]), width=640, height=480, size=15)
     assert (placed.name, placed.detail) == ("person 0", "")
+
+
+def test_letters_beside_a_small_box_are_smaller():
+    """Never below what can be read, and never larger than those beside others."""
+    for size, small in ((40, 30), (15, 11), (11, 10), (8, 8)):
+        little, large = [0, 100, size, 100 + 2 * size], [200, 100, 300, 300]
+        assert [tag.size for tag in place_tags(tags_of([little, large]), width=640, height=480, size=size)] == [
+            small,
+            size,
+        ]
