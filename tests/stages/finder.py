@@ -11,6 +11,7 @@ from stages.models.labelled.sample import FIRST_OBJECT, Sample
 from stages.segment.merge import merge_instances
 
 Bools = NDArray[np.bool_]
+LEAST_CHANGED_PIXELS = 12  # a smaller one would lose half of its mask by a pixel all around
 EASY_SIDE_PIXELS = 20.0  # at 512 px width; what is smaller is found less often
 BURST_FRAMES = 3.0  # what is missed is mostly missed for some frames
 
@@ -75,8 +76,10 @@ class Finder:
         x, y = self._faults * self._rng.normal(0, 0.02 * (box[2:] - box[:2]))
         shift = np.array([[1, 0, x], [0, 1, y]], np.float32)
         moved = cv2.warpAffine(mask.view(np.uint8), shift, mask.shape[::-1], flags=cv2.INTER_NEAREST)
-        change = (cv2.erode, cv2.dilate, lambda same, _: same)[int(self._rng.integers(3))]
-        return np.asarray(change(moved, np.ones((3, 3), np.uint8)) > 0, np.bool_)
+        change = (cv2.erode, cv2.dilate, None)[int(self._rng.integers(3))]
+        if change is not None and min(box[2:] - box[:2]) >= LEAST_CHANGED_PIXELS:
+            moved = change(moved, np.ones((3, 3), np.uint8))
+        return np.asarray(moved > 0, np.bool_)
 
     def _anywhere(self, width: int, height: int) -> NDArray[np.float64]:
         size = self._rng.uniform(0.03, 0.15, 2) * height
