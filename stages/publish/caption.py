@@ -9,7 +9,7 @@ from typing import Final
 from pipeline.messages import FrameResult, TrackState, UInt8
 from stages.publish.colours import INK, WHITE, Colour, mix
 from stages.publish.layer import panel
-from stages.publish.tags import BOLD, CAP_HEIGHT, REGULAR, put_text, text_width
+from stages.publish.tags import BOLD, CAP_HEIGHT, REGULAR, Box, put_text, text_width
 from stages.publish.trails import moment
 
 UNTRACKED_SCORE: Final = 0.3  # a detection without a track is drawn and counted from this score
@@ -40,18 +40,32 @@ def counts(result: FrameResult) -> list[tuple[str, int]]:
 def draw_caption(rgb: UInt8, result: FrameResult, *, size: int, notice: str = "") -> None:
     """Draw the line at the lower left; what does not fit the picture's width is left away, last words first."""
     height, width = rgb.shape[:2]
-    gap, margin = 0.9 * size, round(0.7 * size)
-    words = _fitting(_words(result, notice), size, width - 2 * margin - 1.4 * size)
+    words = _fitting(_words(result, notice), size, width - 2 * _margin(size) - 1.4 * size)
     if not words:
         return
-    length = sum(text_width(text, size, weight) for text, weight, _ in words) + _space(words, gap)
-    plate = 1.9 * size
-    left, bottom = float(margin), float(height - margin)
-    panel(rgb, (left, bottom - plate, left + length + 1.4 * size, bottom), 0.55 * size, INK, 0.72)
-    x, base = left + 0.7 * size, bottom - (plate - CAP_HEIGHT * size) / 2
+    gap, plate = 0.9 * size, _plate(words, size, height)
+    left, top, _, bottom = plate
+    panel(rgb, plate, 0.55 * size, INK, 0.72)
+    x, base = left + 0.7 * size, bottom - (bottom - top - CAP_HEIGHT * size) / 2
     for i, (text, weight, colour) in enumerate(words):
         put_text(rgb, text, (x, base), colour, size, weight)
         x += text_width(text, size, weight) + _gap_after(words, i, gap)
+
+
+def caption_place(result: FrameResult, *, width: int, height: int, size: int, notice: str = "") -> Box | None:
+    """Where the line is in a picture of this size; None where it has no room."""
+    words = _fitting(_words(result, notice), size, width - 2 * _margin(size) - 1.4 * size)
+    return _plate(words, size, height) if words else None
+
+
+def _margin(size: int) -> int:
+    return round(0.7 * size)
+
+
+def _plate(words: list[Words], size: int, height: int) -> Box:
+    length = sum(text_width(text, size, weight) for text, weight, _ in words) + _space(words, 0.9 * size)
+    left, bottom = float(_margin(size)), float(height - _margin(size))
+    return left, bottom - 1.9 * size, left + length + 1.4 * size, bottom
 
 
 def _words(result: FrameResult, notice: str) -> list[Words]:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.messages import NO_TRACK, FrameResult, TrackState, UInt8
-from stages.publish.caption import UNTRACKED_SCORE, draw_caption
+from stages.publish.caption import UNTRACKED_SCORE, caption_place, draw_caption
 from stages.publish.colours import INK, WHITE, Colour, mix, stuff_colour, thing_colour
 from stages.publish.layer import Layer, Points, dashes, rounded, stroke, stroke_open
 from stages.publish.masks import THING_OPACITY, outlines, tinted_ground
@@ -84,7 +84,9 @@ def draw(rgb: UInt8, result: FrameResult, trails: Trails | None = None, *, notic
     tags = [
         _tag(thing) for thing in sorted(things, key=_tag_order) if thing.number != NO_TRACK or not len(result.tracks)
     ]
-    for tag in place_tags(tags, width=width, height=height, size=style.text):
+    caption = caption_place(result, width=width, height=height, size=style.text, notice=notice)
+    occupied = [] if caption is None else [caption]
+    for tag in place_tags(tags, width=width, height=height, size=style.text, occupied=occupied):
         draw_tag(drawn, tag)
     draw_caption(drawn, result, size=style.text, notice=notice)
     return drawn

@@ -70,8 +70,10 @@ def put_text(rgb: UInt8, text: str, at: tuple[float, float], colour: Colour, siz
     cv2.putText(rgb, text, (round(at[0]), round(at[1])), colour, font(), size, weight)
 
 
-def place_tags(tags: Sequence[Tag], *, width: int, height: int, size: int) -> list[PlacedTag]:
-    """Find room for each tag, the first having the first choice.
+def place_tags(
+    tags: Sequence[Tag], *, width: int, height: int, size: int, occupied: Sequence[Box] = ()
+) -> list[PlacedTag]:
+    """Find room for each tag outside what is `occupied`, the first having the first choice.
 
     A tag goes above its box, else below, else inside its lower edge, else inside the upper one, where a face may be;
     first of all inside where the box begins at the upper edge of the picture. A place that hides little of others'
@@ -80,7 +82,7 @@ def place_tags(tags: Sequence[Tag], *, width: int, height: int, size: int) -> li
     it names; and letters smaller than `size` beside a box hardly larger than they are.
     """
     placed: list[PlacedTag] = []
-    taken = np.zeros((0, 4))
+    taken = np.array(occupied, dtype=float).reshape(-1, 4)
     faces = np.array([_face(tag.box) for tag in tags]).reshape(-1, 4)
     most = MOST_HIDDEN * (faces[:, 2] - faces[:, 0]) * (faces[:, 3] - faces[:, 1])
     for number, tag in enumerate(tags):

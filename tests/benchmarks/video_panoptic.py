@@ -8,6 +8,7 @@ move, of the split that nothing is trained on. What is found is the truth with a
 from __future__ import annotations
 
 import argparse
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -38,6 +39,8 @@ CROWDED: Final = Crowd(vehicles=14, cyclists=10, walkers=36, standers=8)
 TAXONOMY: Final = world_taxonomy()
 FPS: Final = 12.5
 AT_BEST: Final = "with identities told"  # what no way to follow can surpass by much
+MIXED_UP: Final = "segments with another thing's track"  # less is better
+_MOST_THINGS: Final = 1 << 20
 Pixels = NDArray[np.int64]  # [H, W, 2] label and identity
 Way = Callable[[], Stage]  # a tracker for one clip
 WAYS: Final[dict[str, Way]] = {"theirs": lambda: Track(TrackerConfig())}  # by boxes; "ours" is what is held against it
@@ -117,17 +120,34 @@ class Sums:
     def __init__(self) -> None:
         self._step = StepQuality(TAXONOMY.classes.names)
         self._video = VideoQuality(TAXONOMY.classes.names, things=len(TAXONOMY.things))
+        self._things_of: defaultdict[tuple[str, int], Counter[int]] = defaultdict(Counter)
 
-    def add(self, clip: str, followed: Pixels, truth: Pixels) -> None:
-        """The next frame."""
+    def add(self, clip: str, followed: Pixels, told: Pixels, truth: Pixels) -> None:
+        """The next frame; `told` is what `with_identities_told` makes of the same segments."""
         self._step.add(clip, followed, truth)
         self._video.add(clip, followed, truth)
+        known = (followed[..., 1] > 0) & (told[..., 1] > 0)
+        for pair in np.unique(followed[known][:, 1] * _MOST_THINGS + told[known][:, 1]).tolist():
+            track, thing = divmod(pair, _MOST_THINGS)
+            self._things_of[clip, track][thing] += 1
 
     def figures(self) -> dict[str, float | None]:
         """In percent."""
         step, video = self._step.figures(), self._video.figures()
-        shown = {"STQ": step.stq, "AQ": step.aq, "VPQ": video.vpq, "VPQ of things": video.things}
+        shown = {
+            "STQ": step.stq,
+            "AQ": step.aq,
+            "VPQ": video.vpq,
+            "VPQ of things": video.things,
+            MIXED_UP: self._mixed(),
+        }
         return {name: None if value is None else 100 * value for name, value in shown.items()}
+
+    def _mixed(self) -> float | None:
+        """The share of segments whose track is mostly another thing's."""
+        segments = sum(things.total() for things in self._things_of.values())
+        own = sum(max(things.values()) for things in self._things_of.values())
+        return (segments - own) / segments if segments else None
 
 
 class Run:
@@ -151,9 +171,10 @@ class Run:
         panoptic = found.panoptic[0]
         assert panoptic is not None
         pixels = pixels_of(panoptic, *truth.shape[:2], table=self._table)
+        told = with_identities_told(pixels, truth)
         for side, tracker in self._trackers.items():
-            self.sums[side].add(clip, with_tracks(pixels, tracker(found)), truth)
-        self.sums[AT_BEST].add(clip, with_identities_told(pixels, truth), truth)
+            self.sums[side].add(clip, with_tracks(pixels, tracker(found)), told, truth)
+        self.sums[AT_BEST].add(clip, told, told, truth)
 
 
 def with_identities_told(found: Pixels, truth: Pixels) -> Pixels:
@@ -203,10 +224,15 @@ def _rows(name: str, sums: dict[str, Sums]) -> Iterator[Row]:
     figures = {side: one.figures() for side, one in sums.items()}
     for figure in figures["theirs"]:
         mine, other = (figures[side][figure] if side in figures else None for side in ("ours", "theirs"))
-        ratio = mine / other if mine is not None and other else None
+        ratio = _ratio(mine, other, less_is_better=figure == MIXED_UP)
         yield {"name": f"{name}: {figure}", "ours": mine, "theirs": other, "ratio": ratio, "unit": "%", "target": None}
     most = figures[AT_BEST]["STQ"]
     yield {"name": f"{name}: STQ {AT_BEST}", "ours": most, "theirs": most, "ratio": None, "unit": "%", "target": None}
+
+
+def _ratio(ours: float | None, theirs: float | None, *, less_is_better: bool) -> float | None:
+    above, below = (theirs, ours) if less_is_better else (ours, theirs)
+    return above / below if above is not None and below else None
 
 
 def run(quick: bool = False, ways: dict[str, Way] | None = None) -> list[Row]:

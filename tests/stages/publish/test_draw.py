@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.messages import NO_TRACK, Detections, Tracks, TrackState, Transform
-from stages.publish.caption import counts, when
+from stages.publish.caption import caption_place, counts, when
 from stages.publish.draw import Style, draw, things_of
 from stages.publish.trails import Trails
 from tests.stages.publish.scenes import CAR, PERSON, ROAD, SKY, panoptic, picture, result, tracked
@@ -113,6 +113,17 @@ def test_what_was_said_of_gaps_stands_in_the_caption():
     plain = draw(picture(640, 360), result(width=640, height=360))
     told = draw(picture(640, 360), result(width=640, height=360), notice="3 frames lost: late")
     assert changed(plain, told)[-CAPTION_ROWS:].any()
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (320, 180)])
+def test_the_caption_is_where_it_is_said_to_be(width, height):
+    given = result(width=width, height=height)
+    difference = changed(picture(width, height), draw(picture(width, height), given))
+    left, top, right, bottom = caption_place(given, width=width, height=height, size=Style.of(width, height).text)
+    rows, columns = np.nonzero(difference)
+    assert (rows.min(), rows.max() + 1) == (pytest.approx(top, abs=1), pytest.approx(bottom, abs=1))
+    assert (columns.min(), columns.max() + 1) == (pytest.approx(left, abs=1), pytest.approx(right, abs=1))
+    assert caption_place(given, width=20, height=20, size=15) is None
 
 
 def test_sizes_follow_the_picture():

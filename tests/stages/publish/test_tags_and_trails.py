@@ -134,3 +134,12 @@ def test_letters_beside_a_small_box_are_smaller():
             small,
             size,
         ]
+
+
+def test_a_tag_keeps_off_what_is_occupied():
+    """Above its box there is the caption, so it goes below."""
+    free, pushed = (
+        place_tags(tags_of([[20, 300, 120, 340]]), width=640, height=400, size=15, occupied=occupied)
+        for occupied in ([], [(10, 280, 300, 310)])
+    )
+    assert (free[0].place[3], pushed[0].place[1]) == (300, 340)
