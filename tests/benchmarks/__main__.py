@@ -29,7 +29,7 @@ SECTIONS = {
     "nvdec": "NVIDIA's decoder",
     "streams": "Streams on a GPU",
     "panoptic": "Panoptic post-processing",
-    "video_panoptic": "Video panoptic quality, by boxes under theirs",
+    "video_panoptic": "Video panoptic quality, by masks against by boxes",
     "batching": "Deadline batching",
     "ceiling": "The runtime's own ceiling",
 }

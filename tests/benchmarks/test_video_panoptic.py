@@ -21,14 +21,15 @@ FIGURES = ["STQ", "AQ", "VPQ", "VPQ of things", MIXED_UP]
 
 
 def test_a_way_held_against_itself_is_as_good_and_identities_told_are_better() -> None:
-    alone = measured(SETTINGS[0], [Faulty()], WAYS, SHORT)
+    boxes = {"theirs": WAYS["theirs"]}
+    alone = measured(SETTINGS[0], [Faulty()], boxes, SHORT)
     *rows, told = alone
     assert [row["name"] for row in rows] == [f"crowded, true masks with faults: {figure}" for figure in FIGURES]
     assert told["name"] == f"crowded, true masks with faults: STQ {AT_BEST}"
     assert all(row["ours"] is None and row["ratio"] is None and 0 <= row["theirs"] < 100 for row in rows)
     assert all(row["theirs"] > 0 for row in rows[:-1])
     assert rows[0]["theirs"] <= told["theirs"] < 100
-    both = measured(SETTINGS[0], [Faulty()], {**WAYS, "ours": WAYS["theirs"]}, SHORT)[:-1]
+    both = measured(SETTINGS[0], [Faulty()], {**boxes, "ours": WAYS["theirs"]}, SHORT)[:-1]
     assert [row["ours"] for row in both] == [row["theirs"] for row in both] == [row["theirs"] for row in rows]
     assert all(row["ratio"] == 1 for row in both[:-1])
 
