@@ -25,7 +25,7 @@ from pipeline.wire.schema import (
 Number = float | None  # null: not a finite number
 Box = tuple[Number, Number, Number, Number]
 Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
-StateWord = Literal["tentative", "confirmed", "lost"]
+StateWord = Literal["tentative", "confirmed", "lost", "ended", "left"]
 
 
 class DetectionRow(Record, frozen=True, kw_only=True):

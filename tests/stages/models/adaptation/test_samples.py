@@ -90,24 +90,28 @@ def test_segments_of_a_network_find_the_objects_whose_boxes_they_fill() -> None:
 
 def test_the_embedded_network_gives_its_own_masks_to_objects() -> None:
     taxonomy = world_taxonomy()
-    truth = sample_of_world(World(12, split="train", width=640, height=360).render())
     mapper = open_mapper("everyframe-nano", taxonomy)
-    sure = np.ones(len(truth.labels), np.bool_)
-    found = FrameLabels(truth.boxes, truth.labels, sure.astype(np.float32), sure)
-    sample = sample_of(
-        truth.image,
-        found,
-        taxonomy=taxonomy,
-        known=np.ones(len(taxonomy.things), np.bool_),
-        panoptic=mapper.map(truth.image, as_detections(found)),
-    )
-    right = (sample.regions > 0) & (sample.regions < FIRST_OBJECT) & (sample.regions == truth.regions)
-    assert right.sum() > 0.5 * (truth.regions < FIRST_OBJECT).sum()
-    areas = (truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(1)
-    largest = int(areas.argmax())
-    mine = sample.regions == FIRST_OBJECT + int(np.flatnonzero((sample.boxes == truth.boxes[largest]).all(1))[0])
-    its = truth.regions == FIRST_OBJECT + largest
-    assert (mine & its).sum() / (mine | its).sum() > 0.5
+    overlaps = []
+    for seed in (14, 16):
+        truth = sample_of_world(World(seed, split="train", width=640, height=360).render())
+        sure = np.ones(len(truth.labels), np.bool_)
+        found = FrameLabels(truth.boxes, truth.labels, sure.astype(np.float32), sure)
+        sample = sample_of(
+            truth.image,
+            found,
+            taxonomy=taxonomy,
+            known=np.ones(len(taxonomy.things), np.bool_),
+            panoptic=mapper.map(truth.image, as_detections(found)),
+        )
+        right = (sample.regions > 0) & (sample.regions < FIRST_OBJECT) & (sample.regions == truth.regions)
+        assert right.sum() > 0.5 * (truth.regions < FIRST_OBJECT).sum()
+        for row in np.flatnonzero((truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(1) > 1000).tolist():
+            its = truth.regions == FIRST_OBJECT + row
+            same = np.flatnonzero((sample.boxes == truth.boxes[row]).all(1))
+            mine = sample.regions == FIRST_OBJECT + int(same[0])
+            overlaps.append((mine & its).sum() / (mine | its).sum())
+    assert len(overlaps) > 5
+    assert np.median(overlaps) > 0.5
 
 
 def test_without_a_map_pixels_are_void_and_doubt_is_kept() -> None:
