@@ -266,12 +266,17 @@ def check_file(path: Path) -> None:
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a model, in hex: of the file, and of the weights that OpenVINO's .xml keeps in a .bin beside it."""
-    weights = path.with_suffix(".bin")
-    digest = hashlib.sha256(path.read_bytes())
-    if path.suffix == ".xml" and weights.is_file():
-        digest.update(weights.read_bytes())
+    """SHA-256 of a model, in hex: of all its files, one after the other."""
+    digest = hashlib.sha256()
+    for file in files_of(path):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def files_of(model: Path) -> list[Path]:
+    """A model's file, and after it the one beside it in which OpenVINO's .xml keeps weights."""
+    weights = model.with_suffix(".bin")
+    return [model, weights] if model.suffix == ".xml" and weights.is_file() else [model]
 
 
 def unreadable(path: Path, error: Exception) -> ModelError:

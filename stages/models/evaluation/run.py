@@ -10,6 +10,7 @@ from typing import Final
 
 from pipeline.config import EMBEDDED_MODEL
 from pipeline.errors import ConfigError, DataError
+from stages.models.backend import files_of
 from stages.models.evaluation.augmentation import Augmentation
 from stages.models.evaluation.card import put_on_card
 from stages.models.evaluation.clips import Clip, WorldClip
@@ -182,7 +183,7 @@ def _measure_cost(
     """Parameters, sizes and times."""
     for model, file in zip(figures.models, files, strict=True):
         model.parameters = parameters_of(file.path)
-        model.file_bytes = file.path.stat().st_size
+        model.file_bytes = sum(one.stat().st_size for one in files_of(file.path))
     if not request.latency_pictures:
         return
     if sets:

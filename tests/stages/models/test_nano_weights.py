@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.models.backend import checksum
+from stages.models.backend import checksum, files_of
 
 WEIGHTS = Path(__file__).resolve().parents[3] / "stages" / "models" / "weights" / "everyframe-nano.onnx"
 
@@ -72,4 +72,6 @@ def test_the_int8_file_is_of_its_card_and_both_are_small(card: dict[str, object]
     assert checksum(INT8) == own["files"][INT8.name]
     assert (own["things"], own["stuff"]) == (card["things"], card["stuff"])
     assert own["class_offsets"] == card["class_offsets"]
-    assert sum(path.stat().st_size for path in (WEIGHTS, INT8, INT8.with_suffix(".bin"))) < 6_000_000
+    assert files_of(WEIGHTS) == [WEIGHTS]
+    assert files_of(INT8) == [INT8, INT8.with_suffix(".bin")]
+    assert sum(path.stat().st_size for path in (*files_of(WEIGHTS), *files_of(INT8))) < 6_000_000
