@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.models.exporting.agreement import Found, Tolerance, agreement, same_detections
+from stages.models.exporting.agreement import Agreement, Found, Tolerance, agreement, same_detections
 
 TIGHT = Tolerance(mean=0.01, largest=0.1, iou=0.9, score=0.05, share=1.0)
 
@@ -69,8 +69,26 @@ def test_differences_are_shares_of_an_output_s_spread() -> None:
 def test_detections_that_differ_are_a_fault_though_the_numbers_are_near() -> None:
     loose = Tolerance(mean=1.0, largest=10.0, iou=0.9, score=0.05, share=0.99)
     measured = agreement([outputs()], [outputs(score=0.6)], loose)
-    assert measured.fault(loose) == "0.0% of 2 detections from 0.3 on are the same; 99.0% are needed"
+    assert measured.fault(loose) == "0 of 2 detections from 0.3 on are the same; 2 are needed"
     assert agreement([outputs()], [outputs()], loose).fault(loose) == ""
+
+
+@pytest.mark.parametrize(
+    ("same", "seen", "fault"),
+    [
+        (74, 76, ""),  # one box in place of another
+        (72, 76, ""),
+        (71, 76, "71 of 76 detections from 0.3 on are the same; 72 are needed"),
+        (9, 10, ""),
+        (8, 10, "8 of 10 detections from 0.3 on are the same; 9 are needed"),
+        (980, 1000, ""),
+        (979, 1000, "979 of 1000 detections from 0.3 on are the same; 980 are needed"),
+        (0, 0, ""),
+    ],
+)
+def test_of_few_detections_some_may_differ(same: int, seen: int, fault: str) -> None:
+    tolerance = Tolerance(mean=1.0, largest=10.0, iou=0.9, score=0.05, share=0.98)
+    assert Agreement(same=same, seen=seen).fault(tolerance) == fault
 
 
 def test_numbers_that_are_none_are_a_fault() -> None:
