@@ -72,7 +72,7 @@ def _what(result: FrameResult) -> str:
 
 
 def _tracks(result: FrameResult) -> Iterator[str]:
-    tracks = result.tracks.alive()
+    tracks = result.tracks[result.tracks.alive]
     for number, label, score, state in zip(
         tracks.ids.tolist(), tracks.labels.tolist(), tracks.scores.tolist(), tracks.states.tolist(), strict=True
     ):

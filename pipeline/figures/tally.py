@@ -122,7 +122,7 @@ class Tally:
             self._close_bin()
             self._bin_number = number
         tracks = result.tracks
-        alive = set(tracks.alive().ids.tolist())
+        alive = set(tracks.ids[tracks.alive].tolist())
         self._end([track for track in self._lives if track not in alive])
         shown: Counter[str] = Counter()
         for track, class_name in seen_tracks(result):

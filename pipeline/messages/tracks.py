@@ -22,11 +22,6 @@ class TrackState(IntEnum):
     ENDED = 3  # not seen for `tracker.lost_seconds`
     LEFT = 4  # likewise, and its box is expected outside the picture
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the track is no more."""
-        return self >= TrackState.ENDED
-
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Tracks(StructOfArrays):
@@ -49,9 +44,10 @@ class Tracks(StructOfArrays):
         f32 = np.zeros(0, dtype=np.float32)
         return cls(i32.astype(np.int64), f32.reshape(0, 4), i32, f32, i32.astype(np.uint8), i32)
 
-    def alive(self) -> Tracks:
-        """Those that have an id and are not over."""
-        return self[(self.states == TrackState.CONFIRMED) | (self.states == TrackState.LOST)]
+    @property
+    def alive(self) -> npt.NDArray[np.bool_]:
+        """Which have an id and are not over [M]."""
+        return np.asarray((self.states == TrackState.CONFIRMED) | (self.states == TrackState.LOST))
 
     def of_detections(self, count: int) -> Int64:
         """The track id of each of a frame's `count` detections [count], NO_TRACK where it has none."""

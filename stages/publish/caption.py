@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -32,40 +33,39 @@ def counts(result: FrameResult) -> list[tuple[str, int]]:
     """Class names with the number of confirmed tracks of each, most first; of detections where nothing is tracked."""
     tracks, detections = result.tracks, result.detections
     found = detections.labels[detections.scores >= UNTRACKED_SCORE]
-    labels = tracks.labels[tracks.states == TrackState.CONFIRMED] if len(tracks) else found
+    labels = tracks.labels[tracks.states == TrackState.CONFIRMED] if tracks.alive.any() else found
     counted = Counter(result.class_name(label) for label in labels.tolist())
     return sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def draw_caption(rgb: UInt8, result: FrameResult, *, size: int, notice: str = "") -> None:
-    """Draw the line at the lower left; what does not fit the picture's width is left away, last words first."""
-    height, width = rgb.shape[:2]
-    words = _fitting(_words(result, notice), size, width - 2 * _margin(size) - 1.4 * size)
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """The line at the lower left, and where it stands."""
+
+    words: list[Words]
+    place: Box
+    size: int  # of the letters, pixels
+
+
+def caption_of(result: FrameResult, *, width: int, height: int, size: int, notice: str = "") -> Caption | None:
+    """The line of a picture of this size; what does not fit is left away, last words first. None where nothing fits."""
+    margin, gap = round(0.7 * size), 0.9 * size
+    words = _fitting(_words(result, notice), size, width - 2 * margin - 1.4 * size)
     if not words:
-        return
-    gap, plate = 0.9 * size, _plate(words, size, height)
-    left, top, _, bottom = plate
-    panel(rgb, plate, 0.55 * size, INK, 0.72)
+        return None
+    length = sum(text_width(text, size, weight) for text, weight, _ in words) + _space(words, gap)
+    left, bottom = float(margin), float(height - margin)
+    return Caption(words, (left, bottom - 1.9 * size, left + length + 1.4 * size, bottom), size)
+
+
+def draw_caption(rgb: UInt8, caption: Caption) -> None:
+    """Draw it into the picture."""
+    size, (left, top, _, bottom) = caption.size, caption.place
+    panel(rgb, caption.place, 0.55 * size, INK, 0.72)
     x, base = left + 0.7 * size, bottom - (bottom - top - CAP_HEIGHT * size) / 2
-    for i, (text, weight, colour) in enumerate(words):
+    for i, (text, weight, colour) in enumerate(caption.words):
         put_text(rgb, text, (x, base), colour, size, weight)
-        x += text_width(text, size, weight) + _gap_after(words, i, gap)
-
-
-def caption_place(result: FrameResult, *, width: int, height: int, size: int, notice: str = "") -> Box | None:
-    """Where the line is in a picture of this size; None where it has no room."""
-    words = _fitting(_words(result, notice), size, width - 2 * _margin(size) - 1.4 * size)
-    return _plate(words, size, height) if words else None
-
-
-def _margin(size: int) -> int:
-    return round(0.7 * size)
-
-
-def _plate(words: list[Words], size: int, height: int) -> Box:
-    length = sum(text_width(text, size, weight) for text, weight, _ in words) + _space(words, 0.9 * size)
-    left, bottom = float(_margin(size)), float(height - _margin(size))
-    return left, bottom - 1.9 * size, left + length + 1.4 * size, bottom
+        x += text_width(text, size, weight) + _gap_after(caption.words, i, 0.9 * size)
 
 
 def _words(result: FrameResult, notice: str) -> list[Words]:

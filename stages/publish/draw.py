@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.messages import NO_TRACK, FrameResult, TrackState, UInt8
-from stages.publish.caption import UNTRACKED_SCORE, caption_place, draw_caption
+from stages.publish.caption import UNTRACKED_SCORE, caption_of, draw_caption
 from stages.publish.colours import INK, WHITE, Colour, mix, stuff_colour, thing_colour
 from stages.publish.layer import Layer, Points, dashes, rounded, stroke, stroke_open
 from stages.publish.masks import THING_OPACITY, outlines, tinted_ground
@@ -23,7 +23,6 @@ TRAIL_BANDS: Final = 7
 LOST_OPACITY: Final = 0.55
 FAINT_OPACITY: Final = 0.6  # of a box that says less than what else is drawn of its thing, or is not followed yet
 HEAD: Final = 0.3  # of a box's height
-_NOT_DRAWN: Final = (TrackState.TENTATIVE, TrackState.ENDED, TrackState.LEFT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +81,16 @@ def draw(rgb: UInt8, result: FrameResult, trails: Trails | None = None, *, notic
     for thing in things:
         _draw_outline(drawn, thing, borders.get(thing.segment_id, []), style)
     tags = [
-        _tag(thing) for thing in sorted(things, key=_tag_order) if thing.number != NO_TRACK or not len(result.tracks)
+        _tag(thing)
+        for thing in sorted(things, key=_tag_order)
+        if thing.number != NO_TRACK or not result.tracks.alive.any()
     ]
-    caption = caption_place(result, width=width, height=height, size=style.text, notice=notice)
-    occupied = [] if caption is None else [caption]
+    caption = caption_of(result, width=width, height=height, size=style.text, notice=notice)
+    occupied = [] if caption is None else [caption.place]
     for tag in place_tags(tags, width=width, height=height, size=style.text, occupied=occupied):
         draw_tag(drawn, tag)
-    draw_caption(drawn, result, size=style.text, notice=notice)
+    if caption is not None:
+        draw_caption(drawn, caption)
     return drawn
 
 
@@ -96,8 +98,9 @@ def things_of(result: FrameResult) -> Iterator[Thing]:
     """What is worth drawing: confirmed tracks, seen and lost, and surer detections that have no track yet."""
     tracks, detections = result.tracks, result.detections
     segment_of = _segment_by_detection(result)
+    followed = bool(tracks.alive.any())
     shown = set()
-    for i in np.flatnonzero(~np.isin(tracks.states, _NOT_DRAWN)).tolist():
+    for i in np.flatnonzero(tracks.alive).tolist():
         row, number = int(tracks.detection_index[i]), int(tracks.ids[i])
         shown.add(row)
         box = _clipped(tracks.boxes[i] if row < 0 else detections.boxes[row], result)
@@ -118,12 +121,12 @@ def things_of(result: FrameResult) -> Iterator[Thing]:
             yield Thing(
                 box=box,
                 name=result.class_name(label),
-                colour=UNTRACKED if len(tracks) else thing_colour(label),
+                colour=UNTRACKED if followed else thing_colour(label),
                 number=NO_TRACK,
                 score=float(detections.scores[row]),
                 lost=False,
                 segment_id=segment_of.get(row, 0),
-                faint=len(tracks) > 0,
+                faint=followed,
             )
 
 

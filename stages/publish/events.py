@@ -105,8 +105,9 @@ class TrackEvents:
         if result.epoch > source.epoch:
             yield from _end(source, set(source.alive))
             source.epoch, source.highest = result.epoch, 0
-        states, ids = result.tracks.states.tolist(), result.tracks.ids.tolist()
-        yield from _end(source, set(source.alive) - set(result.tracks.alive().ids.tolist()))
+        tracks = result.tracks
+        states, ids = tracks.states.tolist(), tracks.ids.tolist()
+        yield from _end(source, set(source.alive) - set(tracks.ids[tracks.alive].tolist()))
         for row, (track_id, state) in enumerate(zip(ids, states, strict=True)):
             if state != TrackState.CONFIRMED:
                 continue

@@ -29,33 +29,33 @@ class CameraMotion:
         self._before: UInt8 | None = None
         self._corners: Float32 | None = None  # [C, 1, 2] of the picture before
 
-    def since(self, surface: Surface) -> Float64 | None:
+    def moved(self, surface: Surface, boxes: Float32 | None = None) -> Float64 | None:
         """The motion [2, 3] from source pixels of the picture kept last to those of this one; None for none.
 
-        None too where there is none before it, it has another size, or corners disagree.
+        None too where there is none before it, it has another size, or corners disagree. With boxes [N, 4] this
+        picture is the one that motion is told from next; corners inside them are not background.
         """
-        if self._before is None or self._corners is None:
-            return None
-        now = small_grey(surface)
-        if now.shape != self._before.shape:
-            return None
-        found = motion_of(self._before, now, self._corners)
-        if found is None:
-            return None
-        scale = np.array([surface.width / now.shape[1], surface.height / now.shape[0]])
-        moved = found.copy()
-        moved[:, :2] *= scale[:, None] / scale[None, :]
-        moved[:, 2] *= scale
-        return moved
-
-    def keep(self, surface: Surface, boxes: Float32) -> None:
-        """Take this picture for the one that motion is told from; corners inside boxes [N, 4] are not background."""
         grey = small_grey(surface)
+        scale = np.array([surface.width / grey.shape[1], surface.height / grey.shape[0]])
+        motion = self._motion_to(grey)
+        if boxes is not None:
+            self._keep(grey, boxes / np.tile(scale, 2))
+        if motion is None:
+            return None
+        motion[:, :2] *= scale[:, None] / scale[None, :]
+        motion[:, 2] *= scale
+        return motion
+
+    def _motion_to(self, grey: UInt8) -> Float64 | None:
+        if self._before is None or self._corners is None or grey.shape != self._before.shape:
+            return None
+        return motion_of(self._before, grey, self._corners)
+
+    def _keep(self, grey: UInt8, boxes: Float64) -> None:
         free = np.full(grey.shape, 255, np.uint8)
-        scale = np.tile([grey.shape[1] / surface.width, grey.shape[0] / surface.height], 2)
-        finite = boxes[np.isfinite(boxes).all(axis=1)]
         limits = np.tile([grey.shape[1], grey.shape[0]], 2)
-        for left, top, right, bottom in np.clip(finite * scale, 0, limits).astype(int).tolist():
+        finite = boxes[np.isfinite(boxes).all(axis=1)]
+        for left, top, right, bottom in np.clip(finite, 0, limits).astype(int).tolist():
             free[top : bottom + 1, left : right + 1] = 0
         corners = cv2.goodFeaturesToTrack(grey, _CORNERS, _QUALITY, _APART, mask=free)
         self._before = grey

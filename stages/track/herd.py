@@ -9,13 +9,15 @@ import numpy.typing as npt
 
 from pipeline.config import TrackerConfig
 from pipeline.messages import BatchDetections, BatchTracks, Float32, Int32, Int64, UInt8
-from stages.track.masks import Masks
+from stages.track.masks import NO_MASKS, Masks
 from stages.track.step import PATCH, step
 
 Float64 = npt.NDArray[np.float64]
 
 # A direction is that between observations at least so far apart: OC-SORT's three frames at 30 a second.
 DIRECTION_SECONDS = 0.1
+_NO_MOTIONS: Float64 = np.zeros((0, 6))
+_NO_SIZES: Int64 = np.zeros((0, 2), dtype=np.int64)
 FIRST_ROWS = 32  # of a tracker: tracks it has room for before it must move
 
 
@@ -31,6 +33,7 @@ class Herd:
 
     def __init__(self, config: TrackerConfig) -> None:
         self.config = config
+        self._settings = _settings_of(config)
         self._starts: Int64 = np.zeros(0, dtype=np.int64)
         self._room: Int64 = np.zeros(0, dtype=np.int64)
         self._counts: Int64 = np.zeros(0, dtype=np.int64)
@@ -102,19 +105,14 @@ class Herd:
             sizes: width and height of each picture, to tell which tracks have left it; without them none has.
         """
         slots = np.array(numbers, dtype=np.int64)
-        frames = len(slots)
-        widths = np.diff(found.bounds)
         followed = slots >= 0
-        most = self._make_room(slots[followed], widths[followed])
-        out_bounds = np.empty(frames + 1, dtype=np.int64)
+        most = self._make_room(slots[followed], np.diff(found.bounds)[followed])
+        if masks is None:
+            masks = Masks.none(len(found.scores)) if self.config.mask_weight else NO_MASKS
         ids, boxes = np.empty(most, dtype=np.int64), np.empty((most, 4), dtype=np.float32)
         labels, scores = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.float32)
         states, index = np.empty(most, dtype=np.uint8), np.empty(most, dtype=np.int32)
-        config = self.config
-        shifts, moving = _rows_of(motions, frames)
-        shown = np.array([(0, 0)] * frames if sizes is None else sizes, dtype=np.int64).reshape(frames, 2)
-        if masks is None:
-            masks = Masks.none(len(found.scores) if config.mask_weight else 0)
+        out_bounds = np.empty(len(slots) + 1, dtype=np.int64)
         count = step(
             slots,
             np.array(analysed, dtype=np.bool_),
@@ -125,9 +123,8 @@ class Herd:
             found.labels,
             masks.patches,
             masks.fills,
-            shifts,
-            moving,
-            shown,
+            _NO_MOTIONS if motions is None else _rows_of(motions),
+            _NO_SIZES if sizes is None else np.array(sizes, dtype=np.int64),
             self._starts,
             self._counts,
             self._lasts,
@@ -144,19 +141,7 @@ class Herd:
             self._courses,
             self._masks,
             self._fills,
-            config.high_score,
-            config.low_score,
-            config.new_track_score,
-            config.match_iou,
-            config.second_match_iou,
-            config.confirm_frames,
-            config.lost_seconds,
-            config.recipe == "oc-sort",
-            config.direction_weight if config.recipe == "oc-sort" else 0.0,
-            DIRECTION_SECONDS,
-            config.buffer,
-            config.wide_buffer,
-            config.mask_weight,
+            *self._settings,
             ids,
             boxes,
             labels,
@@ -210,10 +195,30 @@ class Herd:
         return {name: getattr(self, name) for name in names}
 
 
-def _rows_of(motions: Sequence[Float64 | None] | None, frames: int) -> tuple[Float64, npt.NDArray[np.bool_]]:
-    """Motions as a table [B, 6], and which rows are any."""
-    shifts, moving = np.zeros((frames, 6)), np.zeros(frames, dtype=np.bool_)
-    for i, motion in enumerate(motions or ()):
+def _rows_of(motions: Sequence[Float64 | None]) -> Float64:
+    """Motions as a table [B, 6]; a row of nan for none."""
+    rows = np.full((len(motions), 6), np.nan)
+    for row, motion in zip(rows, motions, strict=True):
         if motion is not None:
-            shifts[i], moving[i] = (*motion[:, :2].ravel(), *motion[:, 2]), True
-    return shifts, moving
+            row[:4], row[4:] = motion[:, :2].ravel(), motion[:, 2]
+    return rows
+
+
+def _settings_of(config: TrackerConfig) -> tuple[float, ...]:
+    """As `step` takes them."""
+    observes = config.recipe == "oc-sort"
+    return (
+        config.high_score,
+        config.low_score,
+        config.new_track_score,
+        config.match_iou,
+        config.second_match_iou,
+        config.confirm_frames,
+        config.lost_seconds,
+        observes,
+        config.direction_weight if observes else 0.0,
+        DIRECTION_SECONDS,
+        config.buffer,
+        config.wide_buffer,
+        config.mask_weight,
+    )

@@ -26,6 +26,9 @@ class Masks:
         return cls(np.zeros((count, PATCH * PATCH), np.uint8), np.zeros(count, np.float32))
 
 
+NO_MASKS = Masks.none(0)  # where they do not count
+
+
 def masks_of(found: BatchDetections, maps: Sequence[PanopticMap | None]) -> Masks:
     """Each frame's detections looked up in its map; a detection that a map tells nothing of has no mask."""
     masks = Masks.none(len(found.scores))

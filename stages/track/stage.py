@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pipeline.config import TrackerConfig
-from pipeline.messages import Batch, BatchDetections, Detections, Float32, Frame, Tracks, TrackState
+from pipeline.messages import Batch, BatchDetections, Detections, Frame, Tracks, TrackState
 from pipeline.stage import Field
 from stages.track.camera import CameraMotion
 from stages.track.herd import Float64, Herd
@@ -57,7 +57,8 @@ class Track:
             times.append(0.0 if followed is None else _advance(followed, frame))
             if motions is not None:
                 boxes = found.boxes[found.bounds[row] : found.bounds[row + 1]]
-                motions.append(_motion(followed, frame, boxes if analysed[row] else None))
+                kept = boxes if analysed[row] else None
+                motions.append(None if followed is None else followed.camera.moved(frame.surface, kept))
         masks = None
         if self.config.mask_weight and batch.panoptic is not None:
             masks = masks_of(found, batch.panoptic)
@@ -90,16 +91,6 @@ class Track:
             self._ending.append(followed.number)
             followed = self._sources[frame.source_id] = _Followed(frame.epoch, self._herd.admit())
         return followed if followed.epoch == frame.epoch else None
-
-
-def _motion(followed: _Followed | None, frame: Frame, boxes: Float32 | None) -> Float64 | None:
-    """How the camera moved since the source's last analysed frame; `boxes` are this one's, None where not analysed."""
-    if followed is None:
-        return None
-    motion = followed.camera.since(frame.surface)
-    if boxes is not None:
-        followed.camera.keep(frame.surface, boxes)
-    return motion
 
 
 def _advance(followed: _Followed, frame: Frame) -> float:

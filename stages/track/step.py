@@ -27,7 +27,7 @@ import numpy.typing as npt
 from numba import types
 
 from pipeline.messages import Float32, Int32, Int64, TrackState, UInt8
-from stages.compiled import compiled, inlined, read_only
+from stages.compiled import compiled, inlined, read_only, several
 
 Float64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -306,12 +306,22 @@ def _widen(boxes: Float32, count: int, share: float, wide: Float32) -> None:
         wide[k, 2], wide[k, 3] = np.float64(boxes[k, 2]) + more_x, np.float64(boxes[k, 3]) + more_y
 
 
+# Of all tracks: labels [M], courses [M, 7], masks [M, PATCH * PATCH], the share of its box that each covers [M].
+_TRACKS = several(types.int32[::1], types.float64[:, ::1], types.uint8[:, ::1], types.float32[::1])
+# Of a frame's detections: boxes [N, 4], scores [N], labels [N], masks [N, PATCH * PATCH], shares [N].
+_FOUND = several(
+    read_only("float32", 2),
+    read_only("float32", 1),
+    read_only("int32", 1),
+    read_only("uint8", 2),
+    read_only("float32", 1),
+)
+
+
 @compiled(
     types.int64(
-        types.int64[::1], types.int64, read_only("float32", 2), read_only("float32", 2), read_only("int32", 1),
-        read_only("float64", 2), read_only("uint8", 2), read_only("float32", 1),
-        types.int64[::1], types.int64, read_only("float32", 2), read_only("float32", 2), read_only("float32", 1),
-        read_only("int32", 1), read_only("uint8", 2), read_only("float32", 1),
+        types.int64[::1], types.int64, read_only("float32", 2), read_only("float32", 2), _TRACKS,
+        types.int64[::1], types.int64, read_only("float32", 2), _FOUND,
         types.float64, types.float64, types.float64, types.int64[::1],
     )
 )  # fmt: skip
@@ -320,18 +330,11 @@ def pair(
     many: int,
     expected: Float32,  # [M, 4] of all tracks
     wide_expected: Float32,  # [M, 4] those, widened
-    track_labels: Int32,  # [M]
-    courses: Float64,  # [M, 7]
-    track_masks: UInt8,  # [M, PATCH * PATCH]
-    track_fills: Float32,  # [M]
+    tracks: tuple[Int32, Float64, UInt8, Float32],
     columns: Int64,  # boxes that take part, the first `few`; those left over are moved to the front
     few: int,
-    boxes: Float32,  # [N, 4]
-    wide_boxes: Float32,  # [N, 4]
-    scores: Float32,  # [N]
-    labels: Int32,  # [N]
-    masks: UInt8,  # [N, PATCH * PATCH]
-    fills: Float32,  # [N] share of its box that a mask covers, 0 without one
+    wide_boxes: Float32,  # [N, 4] of all detections, widened
+    found: tuple[Float32, Float32, Int32, UInt8, Float32],
     smallest: float,
     direction_weight: float,
     mask_weight: float,
@@ -340,6 +343,8 @@ def pair(
     """Gives tracks boxes of their label so that the overlaps sum to the most; how many boxes are left over."""
     if many == 0 or few == 0:
         return few
+    track_labels, courses, track_masks, track_fills = tracks
+    boxes, scores, labels, masks, fills = found
     turned = few < many  # a row needs a column
     costs = np.zeros((few, many)) if turned else np.zeros((many, few))
     for r in range(many):
@@ -382,8 +387,8 @@ def pair(
 
 @inlined
 def _outside(box: Float32, size: Int64) -> bool:
-    """Whether nothing of a box lies in a picture; not where its size is not known, and so 0."""
-    inside: bool = size[0] <= 0 or (box[0] < size[0] and box[1] < size[1] and box[2] > 0.0 and box[3] > 0.0)
+    """Whether nothing of a box lies in a picture."""
+    inside: bool = box[0] < size[0] and box[1] < size[1] and box[2] > 0.0 and box[3] > 0.0
     return not inside
 
 
@@ -417,8 +422,7 @@ _F32, _I32 = types.float32[::1], types.int32[::1]
         # the frames
         read_only("int64", 1), read_only("boolean", 1), read_only("float64", 1), read_only("int64", 1),
         read_only("float32", 2), read_only("float32", 1), read_only("int32", 1),
-        read_only("uint8", 2), read_only("float32", 1), read_only("float64", 2), read_only("boolean", 1),
-        read_only("int64", 2),
+        read_only("uint8", 2), read_only("float32", 1), read_only("float64", 2), read_only("int64", 2),
         # the trackers
         read_only("int64", 1), _I64, _F64, _I64,
         # the tracks
@@ -441,9 +445,8 @@ def step(
     labels: Int32,  # [N]
     masks: UInt8,  # [N, PATCH * PATCH] each over its box; [0, PATCH * PATCH] where masks do not count
     fills: Float32,  # [N] share of its box that a mask covers, 0 without one; as long as `masks`
-    motions: Float64,  # [B, 6] see `_shift`: from the tracker's last analysed frame to this
-    moving: Bools,  # [B] whether that is more than nothing
-    sizes: Int64,  # [B, 2] width and height of the pictures, pixels; 0 where not known
+    motions: Float64,  # [B, 6] see `_shift`: from the tracker's last analysed frame to this; nan: none. [0, 6]: nowhere
+    sizes: Int64,  # [B, 2] width and height of the pictures, pixels; [0, 2]: not known
     starts: Int64,  # [S] first row of each tracker; it has room for a track a detection, besides those it has
     counts: Int64,  # [S] its tracks, in order of birth
     lasts: Float64,  # [S] seconds of its last frame; not a number before the first
@@ -509,6 +512,7 @@ def step(
             out_bounds[i + 1] = out
             continue
         at, now = starts[s], times[i]
+        moving = len(motions) > 0 and not np.isnan(motions[i, 0])
         first = np.isnan(lasts[s])
         elapsed = 0.0 if first else now - lasts[s]
         if not analysed[i]:
@@ -516,7 +520,7 @@ def step(
                 if ids[t] == 0:
                     continue
                 _copy(states[t], moved)
-                if moving[i]:
+                if moving:
                     _shift(moved, motions[i])
                 _predict(moved, elapsed)
                 _place(moved, out_boxes[out])
@@ -529,7 +533,7 @@ def step(
         # Time passes; what was lost too long ends.
         count = over = 0
         for t in range(at, at + counts[s]):
-            if moving[i]:
+            if moving:
                 _shift(states[t], motions[i])
                 if observed:
                     _shift(seen_states[t], motions[i])
@@ -538,7 +542,7 @@ def step(
             if phase[t] == LOST and now - seen_seconds[t] > lost_seconds:
                 ended[over], ended_labels[over], ended_scores[over] = ids[t], track_labels[t], track_scores[t]
                 _place(states[t], ended_boxes[over])
-                ended_states[over] = LEFT if _outside(ended_boxes[over], sizes[i]) else ENDED
+                ended_states[over] = LEFT if len(sizes) > 0 and _outside(ended_boxes[over], sizes[i]) else ENDED
                 over += 1
                 continue
             to = at + count
@@ -557,7 +561,6 @@ def step(
         found = bounds[i]
         own_boxes, own_scores = boxes[found : bounds[i + 1]], scores[found : bounds[i + 1]]
         own_labels = labels[found : bounds[i + 1]]
-        own_masks, own_fills = masks[found : bounds[i + 1]], fills[found : bounds[i + 1]]
         sure = unsure = 0
         for j in range(len(own_scores)):
             box = own_boxes[j]
@@ -579,16 +582,19 @@ def step(
             else:
                 rows[known] = k
                 known += 1
-        names, headings = track_labels[at : at + count], courses[at : at + count]
-        held_masks, held_fills = track_masks[at : at + count], track_fills[at : at + count]
+        tracks = (
+            track_labels[at : at + count], courses[at : at + count],
+            track_masks[at : at + count], track_fills[at : at + count],
+        )  # fmt: skip
+        own = (own_boxes, own_scores, own_labels, masks[found : bounds[i + 1]], fills[found : bounds[i + 1]])
         near, near_boxes = expected, own_boxes
         if buffer > 0.0:
             _widen(expected, count, buffer, wide_expected)
             _widen(own_boxes, len(own_boxes), buffer, wide_boxes)
             near, near_boxes = wide_expected, wide_boxes
         sure = pair(
-            rows, known, expected, near, names, headings, held_masks, held_fills, confident, sure, own_boxes,
-            near_boxes, own_scores, own_labels, own_masks, own_fills, match_iou, direction_weight, mask_weight, matched,
+            rows, known, expected, near, tracks, confident, sure, near_boxes, own,
+            match_iou, direction_weight, mask_weight, matched,
         )  # fmt: skip
         missed = 0
         for k in range(count):
@@ -596,8 +602,8 @@ def step(
                 rows[missed] = k
                 missed += 1
         pair(
-            rows, missed, expected, expected, names, headings, held_masks, held_fills, doubtful, unsure, own_boxes,
-            own_boxes, own_scores, own_labels, own_masks, own_fills, second_iou, 0.0, mask_weight, matched,
+            rows, missed, expected, expected, tracks, doubtful, unsure, own_boxes, own,
+            second_iou, 0.0, mask_weight, matched,
         )  # fmt: skip
         if recover or wide_buffer > 0.0:
             missed = 0
@@ -612,12 +618,12 @@ def step(
                 _widen(own_boxes, len(own_boxes), wide_buffer, wide_boxes)
                 near, near_boxes = wide_expected, wide_boxes
             sure = pair(
-                rows, missed, last, near, names, headings, held_masks, held_fills, confident, sure, own_boxes,
-                near_boxes, own_scores, own_labels, own_masks, own_fills, match_iou, 0.0, mask_weight, matched,
+                rows, missed, last, near, tracks, confident, sure, near_boxes, own,
+                match_iou, 0.0, mask_weight, matched,
             )  # fmt: skip
         sure = pair(
-            tentative, new, expected, expected, names, headings, held_masks, held_fills, confident, sure, own_boxes,
-            own_boxes, own_scores, own_labels, own_masks, own_fills, match_iou, 0.0, mask_weight, matched,
+            tentative, new, expected, expected, tracks, confident, sure, own_boxes, own,
+            match_iou, 0.0, mask_weight, matched,
         )  # fmt: skip
 
         # The seen are corrected; the missed are lost, and end if tentative.
@@ -641,8 +647,8 @@ def step(
                     _copy(states[t], seen_states[t])
                     seen_boxes[t] = own_boxes[j]
                     _head(courses[t], own_boxes[j], now, direction_seconds)
-                if mask_weight > 0.0 and own_fills[j] > 0.0:
-                    track_masks[t], track_fills[t] = own_masks[j], own_fills[j]
+                if mask_weight > 0.0 and fills[found + j] > 0.0:
+                    track_masks[t], track_fills[t] = masks[found + j], fills[found + j]
                 track_scores[t], seen_seconds[t] = own_scores[j], now
                 sightings[t] += 1
                 if phase[t] != TENTATIVE or sightings[t] >= confirm_frames:
@@ -675,7 +681,7 @@ def step(
                 seen_boxes[t] = own_boxes[j]
                 _set_out(courses[t], own_boxes[j], now)
             if mask_weight > 0.0:
-                track_masks[t], track_fills[t] = own_masks[j], own_fills[j]
+                track_masks[t], track_fills[t] = masks[found + j], fills[found + j]
             kept += 1
         counts[s], lasts[s] = kept, now
 

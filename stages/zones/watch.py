@@ -139,7 +139,7 @@ def _is_over(status: SourceStatus) -> bool:
 
 def _dismiss(source_id: str, source: _Source, result: FrameResult) -> Iterator[ZoneEvent]:
     """Tracks that have ended."""
-    stays = _among(source.followed.ids, np.sort(result.tracks.alive().ids))
+    stays = _among(source.followed.ids, np.sort(result.tracks.ids[result.tracks.alive]))
     if not stays.all():
         gone, source.followed = source.followed[~stays], source.followed[stays]
         yield from _ended(source_id, source, gone)

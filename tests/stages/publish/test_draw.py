@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.messages import NO_TRACK, Detections, Tracks, TrackState, Transform
-from stages.publish.caption import caption_place, counts, when
+from stages.publish.caption import caption_of, counts, when
 from stages.publish.draw import Style, draw, things_of
 from stages.publish.trails import Trails
 from tests.stages.publish.scenes import CAR, PERSON, ROAD, SKY, panoptic, picture, result, tracked
@@ -119,11 +119,13 @@ def test_what_was_said_of_gaps_stands_in_the_caption():
 def test_the_caption_is_where_it_is_said_to_be(width, height):
     given = result(width=width, height=height)
     difference = changed(picture(width, height), draw(picture(width, height), given))
-    left, top, right, bottom = caption_place(given, width=width, height=height, size=Style.of(width, height).text)
+    caption = caption_of(given, width=width, height=height, size=Style.of(width, height).text)
+    assert caption is not None
+    left, top, right, bottom = caption.place
     rows, columns = np.nonzero(difference)
     assert (rows.min(), rows.max() + 1) == (pytest.approx(top, abs=1), pytest.approx(bottom, abs=1))
     assert (columns.min(), columns.max() + 1) == (pytest.approx(left, abs=1), pytest.approx(right, abs=1))
-    assert caption_place(given, width=20, height=20, size=15) is None
+    assert caption_of(given, width=20, height=20, size=15) is None
 
 
 def test_sizes_follow_the_picture():

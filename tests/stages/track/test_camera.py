@@ -46,8 +46,8 @@ def shift(x: float, y: float, *, degrees: float = 0.0, scale: float = 1.0) -> np
 )
 def test_the_motion_is_found(camera: np.ndarray) -> None:
     picture, watch = scenery(), CameraMotion()
-    watch.keep(surface(picture), np.zeros((0, 4), np.float32))
-    found = watch.since(moved(picture, camera))
+    watch.moved(surface(picture), np.zeros((0, 4), np.float32))
+    found = watch.moved(moved(picture, camera))
     assert found is not None
     corners = np.array([[0, 0, 1], [WIDTH, 0, 1], [0, HEIGHT, 1], [WIDTH, HEIGHT, 1]], float)
     assert np.abs(corners @ found.T - corners @ camera.T).max() < 1.5
@@ -55,9 +55,9 @@ def test_the_motion_is_found(camera: np.ndarray) -> None:
 
 def test_a_still_camera_has_none_and_so_has_the_first_picture() -> None:
     picture, watch = scenery(), CameraMotion()
-    assert watch.since(surface(picture)) is None
-    watch.keep(surface(picture), np.zeros((0, 4), np.float32))
-    assert watch.since(surface(picture)) is None
+    assert watch.moved(surface(picture)) is None
+    watch.moved(surface(picture), np.zeros((0, 4), np.float32))
+    assert watch.moved(surface(picture)) is None
 
 
 def test_what_moves_in_a_box_is_no_motion_of_the_camera() -> None:
@@ -69,24 +69,24 @@ def test_what_moves_in_a_box_is_no_motion_of_the_camera() -> None:
     later = picture.copy()
     later[:, 300:] = 120
     later[60:500, 330:830] = scene[60:500, 300:800]
-    watch.keep(surface(picture), np.array([[300, 60, 800, 500]], np.float32))
-    assert watch.since(surface(later)) is None
+    watch.moved(surface(picture), np.array([[300, 60, 800, 500]], np.float32))
+    assert watch.moved(surface(later)) is None
 
 
 @pytest.mark.parametrize("other", [scenery(1), np.zeros((HEIGHT, WIDTH, 3), np.uint8), scenery()[:360, :640].copy()])
 def test_another_picture_tells_of_no_motion(other: np.ndarray) -> None:
     watch = CameraMotion()
-    watch.keep(surface(scenery()), np.zeros((0, 4), np.float32))
-    assert watch.since(surface(other)) is None
+    watch.moved(surface(scenery()), np.zeros((0, 4), np.float32))
+    assert watch.moved(surface(other)) is None
 
 
 def test_a_picture_without_corners_is_kept_all_the_same() -> None:
     watch = CameraMotion()
     blank = surface(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-    watch.keep(blank, np.zeros((0, 4), np.float32))
-    assert watch.since(surface(scenery())) is None
-    watch.keep(blank, np.array([[np.nan, 0, 10, 10], [-50, -50, 9000, 9000]], np.float32))
-    assert watch.since(surface(scenery())) is None
+    watch.moved(blank, np.zeros((0, 4), np.float32))
+    assert watch.moved(surface(scenery())) is None
+    watch.moved(blank, np.array([[np.nan, 0, 10, 10], [-50, -50, 9000, 9000]], np.float32))
+    assert watch.moved(surface(scenery())) is None
 
 
 def jolted(config: TrackerConfig, *, skip: bool = False) -> list[list[int]]:
