@@ -29,6 +29,7 @@ SECTIONS = {
     "nvdec": "NVIDIA's decoder",
     "streams": "Streams on a GPU",
     "panoptic": "Panoptic post-processing",
+    "camera_motion": "Tracking under moving cameras, their motion told and not",
     "video_panoptic": "Video panoptic quality, by masks against by boxes",
     "batching": "Deadline batching",
     "ceiling": "The runtime's own ceiling",
