@@ -16,6 +16,9 @@ Float64 = npt.NDArray[np.float64]
 
 # A direction is that between observations at least so far apart: OC-SORT's three frames at 30 a second.
 DIRECTION_SECONDS = 0.1
+_Settings = tuple[
+    float, float, float, float, float, int, float, bool, float, float, float, float, float
+]  # of `step`, in its order
 _NO_MOTIONS: Float64 = np.zeros((0, 6))
 _NO_SIZES: Int64 = np.zeros((0, 2), dtype=np.int64)
 FIRST_ROWS = 32  # of a tracker: tracks it has room for before it must move
@@ -204,7 +207,7 @@ def _rows_of(motions: Sequence[Float64 | None]) -> Float64:
     return rows
 
 
-def _settings_of(config: TrackerConfig) -> tuple[float, ...]:
+def _settings_of(config: TrackerConfig) -> _Settings:
     """As `step` takes them."""
     observes = config.recipe == "oc-sort"
     return (
