@@ -186,8 +186,9 @@ def test_what_cannot_be_read_is_named_and_costs_nothing_else(footage: Path, whol
 
 
 def test_a_disk_that_is_full_ends_it_and_loses_nothing(footage: Path, whole: Path, tmp_path: Path) -> None:
-    """Files may not grow past what the first recording needs: the disk's own refusal by another name."""
-    target, most = tmp_path / "results", (whole / "1" / "results.jsonl").stat().st_size // 2
+    """Files may not grow to what the shorter recording's results need: the disk's own refusal by another name."""
+    # Pieces, which are smaller, fit all the same: of those and results the one that grows too large first is told of.
+    target, most = tmp_path / "results", (whole / "2" / "results.jsonl").stat().st_size - 1
     command = [sys.executable, "-m", "pipeline.cli", "process", str(footage), "--output", str(target)]
     full = subprocess.run(
         ["prlimit", f"--fsize={most}", *command], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False
