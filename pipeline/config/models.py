@@ -157,9 +157,13 @@ class TrackerConfig(Settings, frozen=True, kw_only=True):
     wide_buffer: Annotated[
         float, Meta(ge=0, le=2, description="Likewise, for one more pass over what is left. 0: no such pass.")
     ] = 0.0
+    follow: Annotated[
+        Literal["boxes", "masks"],
+        Meta(description="masks: what a panoptic map shows is followed, whatever its score; boxes: by score alone."),
+    ] = "masks"
     mask_weight: Annotated[
-        Fraction01, Meta(description="How much masks' overlap counts beside boxes', where detections have masks.")
-    ] = 0.0
+        Fraction01, Meta(description="How much masks' overlap counts beside boxes', where they are followed.")
+    ] = 0.3
     camera_motion: Annotated[
         Literal["none", "sparse-flow"],
         Meta(description="sparse-flow: tracks are moved as the background moves, for cameras that are not fixed."),

@@ -17,7 +17,7 @@ Float64 = npt.NDArray[np.float64]
 # A direction is that between observations at least so far apart: OC-SORT's three frames at 30 a second.
 DIRECTION_SECONDS = 0.1
 _Settings = tuple[
-    float, float, float, float, float, int, float, bool, float, float, float, float, float
+    float, float, float, float, float, int, float, bool, float, float, float, float
 ]  # of `step`, in its order
 _NO_MOTIONS: Float64 = np.zeros((0, 6))
 _NO_SIZES: Int64 = np.zeros((0, 2), dtype=np.int64)
@@ -51,7 +51,8 @@ class Herd:
         self._phase: UInt8 = np.zeros(0, dtype=np.uint8)
         self._sightings: Int32 = np.zeros(0, dtype=np.int32)
         self._seen_seconds: Float64 = np.zeros(0)
-        # Only what the settings ask for has rows.
+        # Only what is asked for has rows; masks from the first frame that has some.
+        self._by_masks = False
         self._seen_states: Float64 = np.zeros((0, 4, 5))
         self._seen_boxes: Float32 = np.zeros((0, 4), dtype=np.float32)
         self._courses: Float64 = np.zeros((0, 7))
@@ -102,7 +103,7 @@ class Herd:
             numbers: the tracker of each frame, -1 for none; frames of one tracker in order.
             times: seconds of each frame, later than the last of its tracker.
             analysed: false where a frame has no detections because none were looked for; nothing changes by it.
-            masks: of all detections, for `mask_weight`; without them boxes count alone.
+            masks: of all detections, to follow by; without them boxes count alone.
             motions: of each frame's camera since its tracker's last analysed frame, [2, 3] from pixels there to pixels
                 here; None for none.
             sizes: width and height of each picture, to tell which tracks have left it; without them none has.
@@ -110,8 +111,7 @@ class Herd:
         slots = np.array(numbers, dtype=np.int64)
         followed = slots >= 0
         most = self._make_room(slots[followed], np.diff(found.bounds)[followed])
-        if masks is None:
-            masks = Masks.none(len(found.scores)) if self.config.mask_weight else NO_MASKS
+        masks = self._masks_to_follow(masks, len(found.scores))
         ids, boxes = np.empty(most, dtype=np.int64), np.empty((most, 4), dtype=np.float32)
         labels, scores = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.float32)
         states, index = np.empty(most, dtype=np.uint8), np.empty(most, dtype=np.int32)
@@ -145,6 +145,8 @@ class Herd:
             self._masks,
             self._fills,
             *self._settings,
+            self._by_masks,
+            self.config.mask_weight if self._by_masks else 0.0,
             ids,
             boxes,
             labels,
@@ -155,6 +157,16 @@ class Herd:
         )
         rows = slice(0, count)
         return BatchTracks(ids[rows], boxes[rows], labels[rows], scores[rows], states[rows], index[rows], out_bounds)
+
+    def _masks_to_follow(self, masks: Masks | None, count: int) -> Masks:
+        """Those given, for so many detections; none, without a cost, as long as there never were any."""
+        if masks is not None and self.config.follow == "masks" and not self._by_masks:
+            self._by_masks = True
+            self._masks = np.zeros((len(self._labels), PATCH * PATCH), dtype=np.uint8)
+            self._fills = np.zeros(len(self._labels), dtype=np.float32)
+        if not self._by_masks:
+            return NO_MASKS
+        return Masks.none(count) if masks is None else masks
 
     def _make_room(self, slots: Int64, widths: Int64) -> int:
         """Let every tracker of a batch have room for a track a detection; rows that may be published at most."""
@@ -193,7 +205,7 @@ class Herd:
         names = ["_states", "_labels", "_scores", "_ids", "_phase", "_sightings", "_seen_seconds"]
         if self.config.recipe == "oc-sort":
             names += ["_seen_states", "_seen_boxes", "_courses"]
-        if self.config.mask_weight:
+        if self._by_masks:
             names += ["_masks", "_fills"]
         return {name: getattr(self, name) for name in names}
 
@@ -223,5 +235,4 @@ def _settings_of(config: TrackerConfig) -> _Settings:
         DIRECTION_SECONDS,
         config.buffer,
         config.wide_buffer,
-        config.mask_weight,
     )

@@ -60,7 +60,7 @@ class Track:
                 kept = boxes if analysed[row] else None
                 motions.append(None if followed is None else followed.camera.moved(frame.surface, kept))
         masks = None
-        if self.config.mask_weight and batch.panoptic is not None:
+        if self.config.follow == "masks" and batch.panoptic is not None:
             masks = masks_of(found, batch.panoptic)
         sizes = [(frame.width, frame.height) for frame in batch.frames]
         tracks = self._herd.step(numbers, times, found, analysed, masks=masks, motions=motions, sizes=sizes)

@@ -7,9 +7,11 @@ OC-SORT (Cao et al., 2023) adds what rests on observations rather than on the fi
 direction seen counts in favour of a box, what is left of tracks is matched once more where it was last seen, and a
 track found again has its filter led along the straight line in between. Its angle is taken as half its cosine here.
 
-C-BIoU (Yang et al., 2023) matches boxes widened by a share of their size, and what is left by a larger share. Masks,
-where detections have them, count beside boxes: the overlap of a track's last mask, moved to where its box is expected,
-with the detection's. A camera's own motion, where it is told, moves all tracks first.
+C-BIoU (Yang et al., 2023) matches boxes widened by a share of their size, and what is left by a larger share.
+
+Followed by masks, what a panoptic map shows is followed: a detection with a mask is confident whatever its score, and
+masks' overlap counts beside boxes': that of a track's last mask, moved to where its box is expected, with the
+detection's. A camera's own motion, where it is told, moves all tracks first.
 
 Tracks move by a constant-velocity Kalman filter in closed form. Centre x, centre y, width and height of a box move
 independently of each other, so a track is four filters of two numbers each (position, velocity) instead of one of
@@ -430,7 +432,7 @@ _F32, _I32 = types.float32[::1], types.int32[::1]
         types.float64[:, :, ::1], types.float32[:, ::1], types.float64[:, ::1], types.uint8[:, ::1], _F32,
         # the settings
         types.float32, types.float32, types.float32, types.float64, types.float64, types.int64, types.float64,
-        types.boolean, types.float64, types.float64, types.float64, types.float64, types.float64,
+        types.boolean, types.float64, types.float64, types.float64, types.float64, types.boolean, types.float64,
         # what is published
         _I64, types.float32[:, ::1], _I32, _F32, _U8, _I32, _I64,
     )
@@ -461,7 +463,7 @@ def step(
     seen_states: Float64,  # [R, 4, 5] as it was then; this and the next two for `recover` or `direction_weight`
     seen_boxes: Float32,  # [R, 4] where
     courses: Float64,  # [R, 7]
-    track_masks: UInt8,  # [R, PATCH * PATCH] of the last detection; this and the next for `mask_weight`
+    track_masks: UInt8,  # [R, PATCH * PATCH] of the last detection; this and the next for `by_masks`
     track_fills: Float32,  # [R]
     high_score: float,
     low_score: float,
@@ -475,6 +477,7 @@ def step(
     direction_seconds: float,
     buffer: float,
     wide_buffer: float,
+    by_masks: bool,
     mask_weight: float,
     out_ids: Int64,  # [P] room for all tracks of all frames
     out_boxes: Float32,  # [P, 4]
@@ -487,8 +490,10 @@ def step(
     """Every frame through its tracker; how many tracks are published: those that have an id, by rising id.
 
     What has ended since the frame before is published once more, as `ENDED` or, where it is expected outside the
-    picture, `LEFT`. A tentative track that is missed once ends, so tracks are confirmed in order of birth and ids rise
-    with the rows. The size of a track that is missed is not extrapolated: it would run away within a second.
+    picture, `LEFT`. By masks, what has one is confident whatever its score, and may start a track.
+
+    A tentative track that is missed once ends, so tracks are confirmed in order of birth and ids rise with the rows.
+    The size of a track that is missed is not extrapolated: it would run away within a second.
     """
     out = 0
     out_bounds[0] = 0
@@ -554,19 +559,20 @@ def step(
                 if observed:
                     _copy(seen_states[t], seen_states[to])
                     seen_boxes[to], courses[to] = seen_boxes[t], courses[t]
-                if mask_weight > 0.0:
+                if by_masks:
                     track_masks[to], track_fills[to] = track_masks[t], track_fills[t]
 
         # Who sees what.
         found = bounds[i]
         own_boxes, own_scores = boxes[found : bounds[i + 1]], scores[found : bounds[i + 1]]
         own_labels = labels[found : bounds[i + 1]]
+        own_masks, own_fills = masks[found : bounds[i + 1]], fills[found : bounds[i + 1]]
         sure = unsure = 0
         for j in range(len(own_scores)):
             box = own_boxes[j]
             if not (np.isfinite(box[0]) and np.isfinite(box[1]) and np.isfinite(box[2]) and np.isfinite(box[3])):
                 continue
-            if own_scores[j] >= high_score:
+            if own_scores[j] >= high_score or (by_masks and own_fills[j] > 0.0):
                 confident[sure] = j
                 sure += 1
             elif own_scores[j] >= low_score:
@@ -586,7 +592,7 @@ def step(
             track_labels[at : at + count], courses[at : at + count],
             track_masks[at : at + count], track_fills[at : at + count],
         )  # fmt: skip
-        own = (own_boxes, own_scores, own_labels, masks[found : bounds[i + 1]], fills[found : bounds[i + 1]])
+        own = (own_boxes, own_scores, own_labels, own_masks, own_fills)
         near, near_boxes = expected, own_boxes
         if buffer > 0.0:
             _widen(expected, count, buffer, wide_expected)
@@ -647,8 +653,8 @@ def step(
                     _copy(states[t], seen_states[t])
                     seen_boxes[t] = own_boxes[j]
                     _head(courses[t], own_boxes[j], now, direction_seconds)
-                if mask_weight > 0.0 and fills[found + j] > 0.0:
-                    track_masks[t], track_fills[t] = masks[found + j], fills[found + j]
+                if by_masks and own_fills[j] > 0.0:
+                    track_masks[t], track_fills[t] = own_masks[j], own_fills[j]
                 track_scores[t], seen_seconds[t] = own_scores[j], now
                 sightings[t] += 1
                 if phase[t] != TENTATIVE or sightings[t] >= confirm_frames:
@@ -662,14 +668,14 @@ def step(
                 if observed:
                     _copy(seen_states[t], seen_states[to])
                     seen_boxes[to], courses[to] = seen_boxes[t], courses[t]
-                if mask_weight > 0.0:
+                if by_masks:
                     track_masks[to], track_fills[to] = track_masks[t], track_fills[t]
             kept += 1
 
         # What nobody claims starts a track.
         for c in range(sure):
             j = confident[c]
-            if own_scores[j] < new_score:
+            if own_scores[j] < new_score and not (by_masks and own_fills[j] > 0.0):
                 continue
             t = at + kept
             _begin(states[t], own_boxes[j])
@@ -680,8 +686,8 @@ def step(
                 _copy(states[t], seen_states[t])
                 seen_boxes[t] = own_boxes[j]
                 _set_out(courses[t], own_boxes[j], now)
-            if mask_weight > 0.0:
-                track_masks[t], track_fills[t] = masks[found + j], fills[found + j]
+            if by_masks:
+                track_masks[t], track_fills[t] = own_masks[j], own_fills[j]
             kept += 1
         counts[s], lasts[s] = kept, now
 

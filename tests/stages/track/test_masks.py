@@ -13,10 +13,12 @@ from pipeline.messages import (
     Detections,
     Frame,
     PanopticMap,
+    PanopticRuns,
     Segments,
     Surface,
     Transform,
 )
+from pipeline.wire.idmap import runs_of
 from stages.track import Track
 from stages.track.masks import Masks, masks_of
 from stages.track.step import PATCH
@@ -56,6 +58,28 @@ def test_a_mask_is_looked_up_in_the_map_at_its_own_scale() -> None:
     assert masks.fills.tolist() == [0.0, 0.5]
     assert masks.patches[1].reshape(PATCH, PATCH)[:, : PATCH // 2].all()
     assert not masks.patches[1].reshape(PATCH, PATCH)[:, PATCH // 2 :].any()
+
+
+def test_a_map_known_by_its_runs_is_looked_up_in_them() -> None:
+    rng = np.random.default_rng(0)
+    ids = np.repeat(np.repeat(rng.integers(0, 4, (24, 32)), 5, axis=0), 3, axis=1).astype(np.uint16)
+    corners = rng.uniform(-40, 200, (60, 2))
+    found = boxes(*np.hstack([corners, corners + rng.uniform(0.1, 150, (60, 2))]).tolist())
+    dense = map_of(ids, [7, 20, 41], scale=2.5, offset=-6)
+    lengths, values = runs_of(ids)
+    runs = PanopticRuns(lengths, values, width=96, height=120, segments=dense.segments, transform=dense.transform)
+    told, looked_up = masks_of(BatchDetections.of([found]), [runs]), masks_of(BatchDetections.of([found]), [dense])
+    assert told.fills[[7, 20, 41]].all()
+    assert told.patches.tolist() == looked_up.patches.tolist()
+    centres = (np.arange(PATCH) + 0.5) / PATCH
+    for row in (7, 20, 41):
+        left, top, right, bottom = found.boxes[row].astype(np.float64)
+        xs = np.floor((left + centres * (right - left) + 6) / 2.5).astype(int)
+        ys = np.floor((top + centres * (bottom - top) + 6) / 2.5).astype(int)
+        inside = ((ys >= 0) & (ys < 120))[:, None] & ((xs >= 0) & (xs < 96))
+        there = ids[np.clip(ys, 0, 119)[:, None], np.clip(xs, 0, 95)] == [7, 20, 41].index(row) + 1
+        assert told.patches[row].reshape(PATCH, PATCH).astype(bool).tolist() == (inside & there).tolist()
+    assert runs._pixels is None  # nobody made them
 
 
 def test_every_frame_has_its_own_map_and_some_have_none() -> None:
@@ -100,11 +124,32 @@ def ids_over_time(config: TrackerConfig) -> list[list[int]]:
 
 def test_masks_tell_apart_what_boxes_do_not() -> None:
     assert ids_over_time(TrackerConfig(mask_weight=0.7)) == [[1, 2]] * 19
-    assert ids_over_time(TrackerConfig()) != [[1, 2]] * 19
+    assert ids_over_time(TrackerConfig(follow="boxes")) != [[1, 2]] * 19
+
+
+def test_what_a_map_shows_is_followed_whatever_its_score_and_what_it_does_not_by_its_score() -> None:
+    found = Detections.of(
+        np.array([(20, 20, 60, 100), (120, 20, 160, 100), (220, 20, 260, 100)], np.float32),
+        np.array([0.2, 0.2, 0.6], np.float32),
+        np.zeros(3, np.int32),
+    )
+    ids = np.zeros((240, 320), np.uint16)
+    ids[20:100, 20:60] = 1
+    frame = Frame("a", 1, 0, 0, Fraction(1, 25), 0, "pts", 0, SURFACE)
+    batch = Batch(frames=(frame,), detections=(found,), panoptic=(map_of(ids, [0]),))
+    assert tracked(TrackerConfig(), batch) == [0, 2]
+    assert tracked(TrackerConfig(follow="boxes"), batch) == [2]
+
+
+def tracked(config: TrackerConfig, batch: Batch) -> list[int]:
+    """Rows of the detections that have a track."""
+    tracks = Track(config)(batch).tracks
+    assert tracks is not None
+    return tracks[0].detection_index.tolist()
 
 
 def test_without_masks_boxes_count_alone() -> None:
-    stage, plain = Track(TrackerConfig(mask_weight=0.7)), Track()
+    stage, plain = Track(TrackerConfig(mask_weight=0.7)), Track(TrackerConfig(follow="boxes"))
     for step in range(19):
         frame = Frame("a", 1, step, step, Fraction(1, 25), step * 40_000_000, "pts", 0, SURFACE)
         batch = Batch(frames=(frame,), detections=(crossing(step)[0],))

@@ -19,15 +19,18 @@ _ROWS = types.int64[::1]
 _TWO_OF_ROWS = several(_ROWS, _ROWS)
 
 
-@compiled(_TWO_OF_ROWS(read_only("float32", 2), read_only("float32", 1), types.float32, types.float32))
-def by_score(boxes: Float32, scores: Float32, high_score: float, low_score: float) -> tuple[Int64, Int64]:
-    """Rows of the confident boxes of [N, 4], and of the doubtful ones; a box that is not finite is neither."""
+@compiled(
+    _TWO_OF_ROWS(read_only("float32", 2), read_only("float32", 1), types.boolean[::1], types.float32, types.float32)
+)
+def by_score(boxes: Float32, scores: Float32, shown: Bools, high_score: float, low_score: float) -> tuple[Int64, Int64]:
+    """Rows of the confident boxes of [N, 4], those shown by a map too, and of the doubtful ones; a box that is not
+    finite is neither."""
     confident, doubtful = np.empty(len(scores), np.int64), np.empty(len(scores), np.int64)
     many = few = 0
     for i in range(len(scores)):
         if not np.isfinite(boxes[i]).all():
             continue
-        if scores[i] >= high_score:
+        if shown[i] or scores[i] >= high_score:
             confident[many] = i
             many += 1
         elif scores[i] >= low_score:

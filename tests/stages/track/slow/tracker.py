@@ -59,12 +59,12 @@ class Tracker:
         over = _ended(table[overdue], size)
         if overdue.any():
             table = table[~overdue]
-        masks = masks if masks is not None and self.config.mask_weight else Masks.none(len(detections))
+        masks = masks if masks is not None and self.config.follow == "masks" else Masks.none(len(detections))
         boxes = np.ascontiguousarray(detections.boxes, dtype=np.float32)  # [N, 4]
         scores = np.ascontiguousarray(detections.scores, dtype=np.float32)
         matched, unclaimed = self._match(table, boxes, np.ascontiguousarray(detections.labels, np.int32), scores, masks)
         table, matched = self._continue(table, matched, boxes, scores, time_seconds, elapsed, masks)
-        starting = unclaimed[scores[unclaimed] >= self.config.new_track_score]
+        starting = unclaimed[(scores[unclaimed] >= self.config.new_track_score) | (masks.fills[unclaimed] > 0)]
         if len(starting):
             new = (boxes[starting], detections.labels[starting], scores[starting], time_seconds)
             table = table.joined(born(*new, masks.patches[starting], masks.fills[starting]))
@@ -99,7 +99,7 @@ class Tracker:
         """The detection of each track [M], -1 for none, and the confident detections that belong to none."""
         config = self.config
         matched = np.full(len(table), -1, dtype=np.int64)
-        confident, doubtful = lifecycle.by_score(boxes, scores, config.high_score, config.low_score)
+        confident, doubtful = lifecycle.by_score(boxes, scores, masks.fills > 0, config.high_score, config.low_score)
         if len(table) == 0:
             return matched, confident
         expected = motion.boxes_of(table.states)
