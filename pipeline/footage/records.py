@@ -27,7 +27,6 @@ from pipeline.messages import (
     Segments,
     Transform,
 )
-from pipeline.wire.idmap import runs_of
 
 BLOCK_FRAMES = 64
 MOST_BYTES = 1 << 30  # of a block
@@ -244,10 +243,7 @@ class PieceFile:
 
 
 def _map_record(panoptic: PanopticMap) -> Map:
-    if isinstance(panoptic, PanopticRuns):
-        lengths, values = panoptic.lengths, panoptic.values
-    else:
-        lengths, values = runs_of(panoptic.ids)
+    lengths, values = panoptic.runs()
     table, t = panoptic.segments, panoptic.transform
     return Map(
         panoptic.width,

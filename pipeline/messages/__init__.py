@@ -17,7 +17,7 @@ from pipeline.messages.detections import Detections, LabelMap, Prototypes, Seman
 from pipeline.messages.frames import Clock, DeviceSurface, Frame, Matrix, PixelFormat, Range, Surface, on_host
 from pipeline.messages.geometry import Classes, Transform
 from pipeline.messages.packets import CodedPacket, StreamHeader
-from pipeline.messages.panoptic import PanopticMap, PanopticRuns, Segments
+from pipeline.messages.panoptic import PanopticMap, PanopticRuns, Segments, runs_of
 from pipeline.messages.picture import Picture
 from pipeline.messages.pieces import Counted, Piece, Survey
 from pipeline.messages.polygons import Polygons
@@ -78,5 +78,6 @@ __all__ = [
     "ZoneEventType",
     "on_host",
     "results_of",
+    "runs_of",
     "with_track_ids",
 ]

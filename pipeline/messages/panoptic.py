@@ -87,6 +87,10 @@ class PanopticMap:
         rows = np.clip(ys.astype(np.intp), 0, self.height - 1)
         return self.ids.take(columns, axis=1).take(rows, axis=0)  # a tenth of the time of both at once
 
+    def runs(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+        """Lengths [n] and ids [n] of its runs; see `runs_of`."""
+        return runs_of(self.ids)
+
     def mask(self, segment_id: int) -> npt.NDArray[np.bool_]:
         """Pixels [h, w] of one segment."""
         return np.asarray(self.ids == segment_id)
@@ -151,6 +155,10 @@ class PanopticRuns(PanopticMap):
         """Columns of the map."""
         return self._width
 
+    def runs(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+        """Lengths [n] and ids [n] of its runs, as they are."""
+        return self.lengths, self.values
+
     def with_segments(self, segments: Segments) -> PanopticRuns:
         """The same map with another table."""
         return PanopticRuns(
@@ -161,3 +169,14 @@ class PanopticRuns(PanopticMap):
             segments=segments,
             transform=self.transform,
         )
+
+
+def runs_of(ids: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+    """Lengths [n] and ids [n] of the runs of a map [h, w], row by row. Raises `ValueError` where it has no pixels."""
+    if ids.size == 0:
+        raise ValueError(f"an id map of shape {list(ids.shape)} has no pixels and cannot be coded")
+    flat = np.ascontiguousarray(ids).reshape(-1)
+    starts = np.ones(flat.size + 1, dtype=bool)  # of each run, and of what would follow the last
+    np.not_equal(flat[1:], flat[:-1], out=starts[1:-1])
+    at = starts.nonzero()[0]
+    return (at[1:] - at[:-1]).astype(np.uint32), flat.take(at[:-1])

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.errors import WireError
+from pipeline.messages import runs_of
 from pipeline.messages.arrays import Int32, Int64
-from pipeline.wire.idmap import UInt16, runs_of
+from pipeline.wire.idmap import UInt16
 from pipeline.wire.limits import DEFAULT_LIMITS, Limits, check_area, check_count
 from pipeline.wire.runs import alternating, check_alternating, on_runs, paint, regions_of
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import zstandard
 
 from pipeline.errors import WireError
+from pipeline.messages import runs_of
 from pipeline.wire.limits import DEFAULT_LIMITS, Limits, check_area, check_count
 
 UInt16 = npt.NDArray[np.uint16]
@@ -53,17 +54,6 @@ def decode_id_map(data: bytes | memoryview, *, width: int, height: int, limits: 
     """The map, uint16 [height, width]. Raises `WireError` for anything but a coded map of this size within `limits`."""
     lengths, values = decompress_runs(data, width=width, height=height, limits=limits)
     return expand_runs(lengths, values, width=width, height=height)
-
-
-def runs_of(ids: UInt16) -> tuple[UInt32, UInt16]:
-    """Lengths [n] and ids [n] of the runs of a map, row by row."""
-    if ids.size == 0:
-        raise ValueError(f"an id map of shape {list(ids.shape)} has no pixels and cannot be coded")
-    flat = np.ascontiguousarray(ids).reshape(-1)
-    starts = np.ones(flat.size + 1, dtype=bool)  # of each run, and of what would follow the last
-    np.not_equal(flat[1:], flat[:-1], out=starts[1:-1])
-    at = starts.nonzero()[0]
-    return (at[1:] - at[:-1]).astype(np.uint32), flat.take(at[:-1])
 
 
 def expand_runs(lengths: UInt32, values: UInt16, *, width: int, height: int) -> UInt16:

@@ -16,7 +16,6 @@ from pipeline.messages import (
     FrameResult,
     Int64,
     PanopticMap,
-    PanopticRuns,
     Polygons,
     Segments,
     Timings,
@@ -25,7 +24,7 @@ from pipeline.messages import (
 )
 from pipeline.wire.assemble import assemble
 from pipeline.wire.forms import pack_form, unpack_ids, unpack_polygons
-from pipeline.wire.idmap import UInt16, UInt32, compress_runs, decompress_runs, expand_runs, runs_of
+from pipeline.wire.idmap import UInt16, UInt32, compress_runs, decompress_runs, expand_runs
 from pipeline.wire.limits import DEFAULT_LIMITS, Limits, check_area, check_count
 from pipeline.wire.schema import (
     ClassesPart,
@@ -94,16 +93,13 @@ def pack_panoptic(panoptic: PanopticMap, segments: SegmentTable) -> PanopticPart
         width=panoptic.width,
         height=panoptic.height,
         transform=(float(t.scale_x), float(t.scale_y), float(t.offset_x), float(t.offset_y)),
-        id_map=memoryview(compress_runs(*_runs_of(panoptic))),
+        id_map=memoryview(compress_runs(*_known_runs(panoptic))),
         segments=segments,
     )
 
 
-def _runs_of(panoptic: PanopticMap) -> tuple[UInt32, UInt16]:
-    if isinstance(panoptic, PanopticRuns):
-        lengths, values = panoptic.lengths, panoptic.values
-    else:
-        lengths, values = runs_of(panoptic.ids)
+def _known_runs(panoptic: PanopticMap) -> tuple[UInt32, UInt16]:
+    lengths, values = panoptic.runs()
     unknown = _unknown_ids(values, panoptic.segments)
     if unknown:
         raise ValueError(f"PanopticMap.ids holds {unknown[:5]}, which its segment table {panoptic.segments!r} lacks")

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from pipeline.messages import BatchDetections, Float32, Int32, Int64, PanopticMap, PanopticRuns, UInt8
-from pipeline.wire.idmap import runs_of
+from pipeline.messages import BatchDetections, Float32, Int32, Int64, PanopticMap, UInt8
 from stages.compiled import compiled, read_only
 from stages.track.step import PATCH
 
@@ -47,10 +46,7 @@ def masks_of(found: BatchDetections, maps: Sequence[PanopticMap | None]) -> Mask
         segments = panoptic.segments.of_detections(last - first)
         if not segments.any():
             continue
-        if isinstance(panoptic, PanopticRuns):
-            lengths, values = panoptic.lengths, panoptic.values
-        else:
-            lengths, values = runs_of(panoptic.ids)
+        lengths, values = panoptic.runs()
         t = panoptic.transform
         place = np.array([t.scale_x, t.scale_y, t.offset_x, t.offset_y], np.float64)
         ends = np.cumsum(lengths, dtype=np.int64)

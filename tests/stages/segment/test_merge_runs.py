@@ -19,9 +19,9 @@ from pipeline.messages import (
     PanopticRuns,
     Surface,
     Transform,
+    runs_of,
 )
 from pipeline.wire import encode_result
-from pipeline.wire.idmap import runs_of
 from stages.segment import PanopticMerge
 from stages.segment.merge import merge_boxes
 from stages.segment.panoptic import VOID

@@ -17,8 +17,8 @@ from pipeline.messages import (
     Segments,
     Surface,
     Transform,
+    runs_of,
 )
-from pipeline.wire.idmap import runs_of
 from stages.track import Track
 from stages.track.masks import Masks, masks_of
 from stages.track.step import PATCH
