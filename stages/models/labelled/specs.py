@@ -71,6 +71,15 @@ class LabelledEntry(DataEntry, frozen=True, kw_only=True):
         Literal["refuse", "skip"],
         Meta(description="What comes of labels whose picture is not there: an error, or a remark."),
     ] = "refuse"
+    rare: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Share of the pictures below which a class is rare; what it occurs in is learnt from more "
+            "often, as the root of how much rarer it is (LVIS's repeat factors). 0: all alike.",
+        ),
+    ] = 0.0
 
 
 class CocoSpec(LabelledEntry, frozen=True, kw_only=True, tag="coco"):

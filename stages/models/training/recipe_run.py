@@ -13,11 +13,12 @@ from stages.models.labelled.ending import Asked, Interrupted, ending, never
 from stages.models.labelled.parts import Part, Progress
 from stages.models.labelled.pictures import Pictures
 from stages.models.labelled.sample import Sample
-from stages.models.labelled.specs import open_pictures
+from stages.models.labelled.specs import DataSpec, LabelledEntry, open_pictures
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.training.curves import draw_curves
 from stages.models.training.history import Listener
 from stages.models.training.machine import copies_for, machine_for
+from stages.models.training.rarity import odds_of
 from stages.models.training.recipe import Recipe
 from stages.models.training.replicas import Replica, run_replicas
 from stages.models.training.start import teacher_of
@@ -31,16 +32,25 @@ _LOOKED_AT = 100
 def open_sets(recipe: Recipe, *, part: Part, progress: Progress | None = None) -> list[LearningSet]:
     """The recipe's data, an entry a set. Raises `ConfigError`, `DataError`."""
     taxonomy = recipe.taxonomy()
-    untaught = recipe.teacher.except_of if recipe.teacher else []
     return [
-        LearningSet(
-            pictures=open_pictures(spec, taxonomy, part=part, progress=progress),
-            weight=spec.weight,
-            taught=str(spec.__struct_config__.tag) not in untaught,
-        )
+        _open_set(recipe, spec, taxonomy, part=part, progress=progress)
         for spec in recipe.data
         if part != "held-out" or spec.hold_out
     ]
+
+
+def _open_set(
+    recipe: Recipe, spec: DataSpec, taxonomy: Taxonomy, *, part: Part, progress: Progress | None
+) -> LearningSet:
+    untaught = recipe.teacher.except_of if recipe.teacher else []
+    pictures = open_pictures(spec, taxonomy, part=part, progress=progress)
+    rare = spec.rare if part == "train" and isinstance(spec, LabelledEntry) else 0.0
+    return LearningSet(
+        pictures=pictures,
+        weight=spec.weight,
+        taught=str(spec.__struct_config__.tag) not in untaught,
+        odds=odds_of(pictures, taxonomy, rare=rare) if rare else None,
+    )
 
 
 def remarks(sets: Sequence[LearningSet], taxonomy: Taxonomy) -> Iterator[str]:

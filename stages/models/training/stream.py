@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from stages.models.labelled.pictures import Pictures
@@ -32,11 +33,13 @@ class LearningSet:
         pictures: the pictures.
         weight: how often one is drawn, beside those of other sets.
         taught: whether the teacher, if there is one, is asked about them.
+        odds: how often each picture is drawn [P], adding up to 1; None: all alike.
     """
 
     pictures: Pictures
     weight: float = 1.0
     taught: bool = True
+    odds: NDArray[np.float64] | None = None
 
 
 class Batches(Dataset[TrainingBatch]):
@@ -104,7 +107,9 @@ class Batches(Dataset[TrainingBatch]):
 
     def _draw(self, rng: np.random.Generator) -> tuple[Sample, bool]:
         one = self.sets[int(rng.choice(len(self.sets), p=self.chances))]
-        return one.pictures[int(rng.integers(len(one.pictures)))], one.taught
+        count = len(one.pictures)
+        index = rng.integers(count) if one.odds is None else rng.choice(count, p=one.odds)
+        return one.pictures[int(index)], one.taught
 
 
 def _rounded(side: float) -> int:

@@ -54,6 +54,14 @@ def test_sets_are_drawn_from_by_weight_and_number() -> None:
     assert all(target.known is None or target.known.tolist() == [True, False] for target in targets)
 
 
+def test_a_picture_is_drawn_as_often_as_it_is_to_be() -> None:
+    settings = recipe(batch=64, augment={"whole": 1, "mirror": 0, "colour": 0, "noise": 0, "blur": 0})
+    odds = np.array([0.8, 0.2])  # the second has two squares
+    batches = Batches([LearningSet(pictures=Squares(2), odds=odds)], settings, things=2)
+    drawn = [len(target.boxes) for step in range(8) for target in batches[step].targets]
+    assert np.mean(np.array(drawn) == 2) == pytest.approx(0.2, abs=0.06)
+
+
 def test_the_teacher_is_asked_where_a_set_is_taught(tmp_path: Path) -> None:
     from pipeline.messages import Classes
 
