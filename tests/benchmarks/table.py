@@ -1,7 +1,8 @@
 """Rows of a comparison: printed as a table, written as JSON with the machine they were measured on.
 
 A row is ``{"name", "ours", "theirs", "ratio", "unit", "target"}``; `ratio` is how many times better ours is, and
-`target` the least it should be (None: shown for information).
+`target` the least it should be (None: shown for information). With `group` and `bars` (value by name) it is drawn too:
+see `bars`.
 """
 
 from __future__ import annotations

@@ -128,6 +128,7 @@ def quality() -> list[Row]:
     except ImportError:
         return []
     rows: list[Row] = []
+    scores: dict[str, list[float]] = {}
     for sequence in FRAME_SECONDS if MOT.is_dir() else ():
         found = judge(MOT, sequence, {"ours": ours, **PEERS, **RECIPES})
         role = "chosen on" if sequence in CHOSEN_ON else "reported"
@@ -139,6 +140,19 @@ def quality() -> list[Row]:
             rows.append(
                 _row(f"HOTA on {sequence} ({role}), {name} against default", found[name].hota, found["ours"].hota)
             )
+        drawn = {name: one.hota for name, one in found.items() if name == "ours" or name in PEERS}
+        rows[-1] |= {"group": f"{sequence}\n{role}", "bars": drawn}
+        for name, hota in drawn.items():
+            scores.setdefault(name, []).append(hota)
+    return rows + _means(scores)
+
+
+def _means(scores: dict[str, list[float]]) -> list[Row]:
+    """A row for each peer: HOTA, the mean of all sequences."""
+    means = {name: sum(hotas) / len(hotas) for name, hotas in scores.items()}
+    rows = [_row(f"HOTA, mean, against {name}", means["ours"], means[name]) for name in PEERS if name in means]
+    if rows:
+        rows[-1] |= {"group": "mean", "bars": means}
     return rows
 
 
