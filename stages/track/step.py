@@ -44,7 +44,7 @@ POSITION_STD_PER_SQRT_SECOND = 0.27  # random walk: what constant velocity does 
 VELOCITY_STD_PER_SQRT_SECOND = 1.0
 FIRST_VELOCITY_STD = 1.9  # sizes a second; of a new track nothing is known
 
-PATCH = 16  # cells a side of a mask, over its box
+PATCH = 8  # cells a side of a mask, over its box
 
 _SMALLEST_SIZE = 1.0  # pixels; a box predicted to shrink stays a box
 _LEAST_VALUE = 1e-6  # of a pair that may be matched
@@ -184,24 +184,28 @@ def _overlap(a: Float32, b: Float32, smallest: float) -> float:
 
 
 @inlined
-def _mask_overlap(a: UInt8, a_fill: float, at: Float32, b: UInt8, b_fill: float, to: Float32) -> float:
-    """Overlap over union of two masks [PATCH * PATCH] over boxes xyxy, by looking up each cell of the second."""
+def _mask_overlap(a: UInt8, a_fill: float, at: Float32, b: UInt8, b_fill: float, to: Float32, columns: Int64) -> float:
+    """Overlap over union of two masks [PATCH * PATCH] over boxes xyxy, by looking up each cell of the second.
+
+    Needs room for `columns` [PATCH].
+    """
     left, top = np.float64(at[0]), np.float64(at[1])
     across, down = np.float64(at[2]) - left, np.float64(at[3]) - top
     wide, high = np.float64(to[2]) - np.float64(to[0]), np.float64(to[3]) - np.float64(to[1])
     if across <= 0.0 or down <= 0.0 or wide <= 0.0 or high <= 0.0:
         return 0.0
+    for column in range(PATCH):
+        x = (np.float64(to[0]) + (column + 0.5) / PATCH * wide - left) / across * PATCH
+        columns[column] = int(x) if 0.0 <= x < PATCH else -1
     common = 0
     for row in range(PATCH):
         y = (np.float64(to[1]) + (row + 0.5) / PATCH * high - top) / down * PATCH
         if y < 0.0 or y >= PATCH:
             continue
+        cells = int(y) * PATCH
         for column in range(PATCH):
-            if b[row * PATCH + column] == 0:
-                continue
-            x = (np.float64(to[0]) + (column + 0.5) / PATCH * wide - left) / across * PATCH
-            if x >= 0.0 and x < PATCH:
-                common += a[int(y) * PATCH + int(x)]
+            if columns[column] >= 0:
+                common += a[cells + columns[column]] & b[row * PATCH + column]
     shared = common * (wide * high) / (PATCH * PATCH)
     union = a_fill * across * down + b_fill * wide * high - shared
     share: float = min(shared / union, 1.0) if union > 0.0 else 0.0
@@ -347,6 +351,7 @@ def pair(
         return few
     track_labels, courses, track_masks, track_fills = tracks
     boxes, scores, labels, masks, fills = found
+    cells = np.empty(PATCH, np.int64)
     turned = few < many  # a row needs a column
     costs = np.zeros((few, many)) if turned else np.zeros((many, few))
     for r in range(many):
@@ -360,8 +365,9 @@ def pair(
                 continue
             if mask_weight > 0.0 and track_fills[t] > 0.0 and fills[j] > 0.0:
                 alike = _mask_overlap(
-                    track_masks[t], np.float64(track_fills[t]), expected[t], masks[j], np.float64(fills[j]), boxes[j]
-                )
+                    track_masks[t], np.float64(track_fills[t]), expected[t],
+                    masks[j], np.float64(fills[j]), boxes[j], cells,
+                )  # fmt: skip
                 value = (1.0 - mask_weight) * value + mask_weight * alike
             if direction_weight > 0.0:
                 value += direction_weight * np.float64(scores[j]) * _agreement(courses[t], boxes[j])
