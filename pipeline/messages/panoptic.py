@@ -10,6 +10,8 @@ import numpy.typing as npt
 from pipeline.messages.arrays import Float32, Int32, Int64, StructOfArrays
 from pipeline.messages.geometry import Transform
 
+Runs = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]  # lengths and ids
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Segments(StructOfArrays):
@@ -87,7 +89,7 @@ class PanopticMap:
         rows = np.clip(ys.astype(np.intp), 0, self.height - 1)
         return self.ids.take(columns, axis=1).take(rows, axis=0)  # a tenth of the time of both at once
 
-    def runs(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+    def runs(self) -> Runs:
         """Lengths [n] and ids [n] of its runs; see `runs_of`."""
         return runs_of(self.ids)
 
@@ -155,7 +157,7 @@ class PanopticRuns(PanopticMap):
         """Columns of the map."""
         return self._width
 
-    def runs(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+    def runs(self) -> Runs:
         """Lengths [n] and ids [n] of its runs, as they are."""
         return self.lengths, self.values
 
@@ -171,10 +173,10 @@ class PanopticRuns(PanopticMap):
         )
 
 
-def runs_of(ids: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+def runs_of(ids: npt.NDArray[np.uint16]) -> Runs:
     """Lengths [n] and ids [n] of the runs of a map [h, w], row by row. Raises `ValueError` where it has no pixels."""
     if ids.size == 0:
-        raise ValueError(f"an id map of shape {list(ids.shape)} has no pixels and cannot be coded")
+        raise ValueError(f"an id map of shape {list(ids.shape)} has no pixels, and no runs")
     flat = np.ascontiguousarray(ids).reshape(-1)
     starts = np.ones(flat.size + 1, dtype=bool)  # of each run, and of what would follow the last
     np.not_equal(flat[1:], flat[:-1], out=starts[1:-1])

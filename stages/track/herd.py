@@ -126,6 +126,7 @@ class Herd:
             found.labels,
             masks.patches,
             masks.fills,
+            masks.shown,
             _NO_MOTIONS if motions is None else _rows_of(motions),
             _NO_SIZES if sizes is None else np.array(sizes, dtype=np.int64),
             self._starts,

@@ -15,6 +15,7 @@ from stages.compiled import compiled, inlined, read_only
 from stages.track.step import PATCH
 
 Float64 = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 UInt16 = npt.NDArray[np.uint16]
 UInt32 = npt.NDArray[np.uint32]
 
@@ -24,12 +25,13 @@ class Masks:
     """Of all detections of a batch."""
 
     patches: UInt8  # [N, PATCH * PATCH] 1 where the mask covers the cell's centre
-    fills: Float32  # [N] share of the cells; 0 for a detection without a mask
+    fills: Float32  # [N] share of the cells; 0 for a detection without a mask, and for one between the cells' centres
+    shown: Bools  # [N] whether it has a segment
 
     @classmethod
     def none(cls, count: int) -> Masks:
         """So many detections without a mask."""
-        return cls(np.zeros((count, PATCH * PATCH), np.uint8), np.zeros(count, np.float32))
+        return cls(np.zeros((count, PATCH * PATCH), np.uint8), np.zeros(count, np.float32), np.zeros(count, np.bool_))
 
 
 NO_MASKS = Masks.none(0)  # where they do not count
@@ -60,6 +62,7 @@ def masks_of(found: BatchDetections, maps: Sequence[PanopticMap | None]) -> Mask
         found.boxes,
         masks.patches,
         masks.fills,
+        masks.shown,
     )
     return masks
 
@@ -102,6 +105,7 @@ def _sample(
         read_only("int64", 1), read_only("int64", 2), read_only("float64", 2), read_only("int64", 2),
         read_only("uint32", 1), read_only("uint16", 1), read_only("int32", 1), read_only("int32", 1),
         read_only("int64", 1), read_only("float32", 2), types.uint8[:, ::1], types.float32[::1],
+        types.boolean[::1],
     )
 )  # fmt: skip
 def _look_up(
@@ -117,6 +121,7 @@ def _look_up(
     boxes: Float32,  # [N, 4]
     patches: UInt8,
     fills: Float32,
+    shown: Bools,
 ) -> None:
     ends = np.empty(len(lengths), np.int64)  # of each run, in pixels from its map's first
     firsts = np.empty(sizes[:, 1].max(), np.int64)  # of each row of a map: the run that its first pixel lies in
@@ -139,5 +144,5 @@ def _look_up(
                 covered = _sample(
                     ends[run:after], firsts, values[run:after], sizes[k], places[k], boxes[j], ids[s], patches[j]
                 )
-                fills[j] = covered / (PATCH * PATCH)
+                fills[j], shown[j] = covered / (PATCH * PATCH), True
         run, segment = after, segment + counts[k, 1]

@@ -9,8 +9,8 @@ track found again has its filter led along the straight line in between. Its ang
 
 C-BIoU (Yang et al., 2023) matches boxes widened by a share of their size, and what is left by a larger share.
 
-Followed by masks, what a panoptic map shows is followed: a detection with a mask is confident whatever its score, and
-masks' overlap counts beside boxes': that of a track's last mask, moved to where its box is expected, with the
+Followed by masks, what a panoptic map shows is followed: a detection with a segment is confident whatever its score,
+and masks' overlap counts beside boxes': that of a track's last mask, moved to where its box is expected, with the
 detection's. A camera's own motion, where it is told, moves all tracks first.
 
 Tracks move by a constant-velocity Kalman filter in closed form. Centre x, centre y, width and height of a box move
@@ -430,7 +430,8 @@ _F32, _I32 = types.float32[::1], types.int32[::1]
         # the frames
         read_only("int64", 1), read_only("boolean", 1), read_only("float64", 1), read_only("int64", 1),
         read_only("float32", 2), read_only("float32", 1), read_only("int32", 1),
-        read_only("uint8", 2), read_only("float32", 1), read_only("float64", 2), read_only("int64", 2),
+        read_only("uint8", 2), read_only("float32", 1), read_only("boolean", 1),
+        read_only("float64", 2), read_only("int64", 2),
         # the trackers
         read_only("int64", 1), _I64, _F64, _I64,
         # the tracks
@@ -453,6 +454,7 @@ def step(
     labels: Int32,  # [N]
     masks: UInt8,  # [N, PATCH * PATCH] each over its box; [0, PATCH * PATCH] where masks do not count
     fills: Float32,  # [N] share of its box that a mask covers, 0 without one; as long as `masks`
+    shown: Bools,  # [N] whether a map shows it, though no cell of its mask may be covered; as long as `masks`
     motions: Float64,  # [B, 6] see `_shift`: from the tracker's last analysed frame to this; nan: none. [0, 6]: nowhere
     sizes: Int64,  # [B, 2] width and height of the pictures, pixels; [0, 2]: not known
     starts: Int64,  # [S] first row of each tracker; it has room for a track a detection, besides those it has
@@ -496,7 +498,7 @@ def step(
     """Every frame through its tracker; how many tracks are published: those that have an id, by rising id.
 
     What has ended since the frame before is published once more, as `ENDED` or, where it is expected outside the
-    picture, `LEFT`. By masks, what has one is confident whatever its score, and may start a track.
+    picture, `LEFT`. By masks, what a map shows is confident whatever its score, and may start a track.
 
     A tentative track that is missed once ends, so tracks are confirmed in order of birth and ids rise with the rows.
     The size of a track that is missed is not extrapolated: it would run away within a second.
@@ -573,12 +575,13 @@ def step(
         own_boxes, own_scores = boxes[found : bounds[i + 1]], scores[found : bounds[i + 1]]
         own_labels = labels[found : bounds[i + 1]]
         own_masks, own_fills = masks[found : bounds[i + 1]], fills[found : bounds[i + 1]]
+        own_shown = shown[found : bounds[i + 1]]
         sure = unsure = 0
         for j in range(len(own_scores)):
             box = own_boxes[j]
             if not (np.isfinite(box[0]) and np.isfinite(box[1]) and np.isfinite(box[2]) and np.isfinite(box[3])):
                 continue
-            if own_scores[j] >= high_score or (by_masks and own_fills[j] > 0.0):
+            if own_scores[j] >= high_score or (by_masks and own_shown[j]):
                 confident[sure] = j
                 sure += 1
             elif own_scores[j] >= low_score:
@@ -681,7 +684,7 @@ def step(
         # What nobody claims starts a track.
         for c in range(sure):
             j = confident[c]
-            if own_scores[j] < new_score and not (by_masks and own_fills[j] > 0.0):
+            if own_scores[j] < new_score and not (by_masks and own_shown[j]):
                 continue
             t = at + kept
             _begin(states[t], own_boxes[j])

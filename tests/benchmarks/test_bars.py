@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 
 from tests.benchmarks.bars import grouped, plot
+from tests.benchmarks.tracking import means_of
 
 ROWS = [
     {"name": "a, against x", "ours": 2.0, "theirs": 1.0, "group": "a", "bars": {"ours": 2.0, "x": 1.0}},
@@ -25,3 +26,16 @@ def test_a_picture_is_drawn_where_there_is_something_to_draw(tmp_path: Path) -> 
     assert cv2.imread(str(tmp_path / "bars.png")) is not None
     assert not plot(ROWS[2:3], tmp_path / "none.png", title="None")
     assert not (tmp_path / "none.png").exists()
+
+
+def test_the_mean_of_sequences_is_that_of_each_tracker() -> None:
+    of = {"SORT": 1.0, "ByteTrack": 2.0, "OC-SORT": 3.0}
+    hotas = {"a": {"ours": 4.0, **of}, "b": {"ours": 2.0, **{name: 3 * hota for name, hota in of.items()}}}
+    rows = means_of(hotas, "all")
+    assert [(row["name"], row["ours"], row["theirs"]) for row in rows] == [
+        ("HOTA, mean of all, against SORT", 3.0, 2.0),
+        ("HOTA, mean of all, against ByteTrack", 3.0, 4.0),
+        ("HOTA, mean of all, against OC-SORT", 3.0, 6.0),
+    ]
+    assert rows[-1]["bars"] == {"ours": 3.0, "SORT": 2.0, "ByteTrack": 4.0, "OC-SORT": 6.0}
+    assert means_of({}, "all") == []

@@ -6,6 +6,7 @@ import numpy as np
 
 from tests.benchmarks.video_panoptic import (
     AT_BEST,
+    AT_MAP_SCORE,
     MIXED_UP,
     SETTINGS,
     WAYS,
@@ -32,6 +33,14 @@ def test_a_way_held_against_itself_is_as_good_and_identities_told_are_better() -
     both = measured(SETTINGS[0], [Faulty()], {**boxes, "ours": WAYS["theirs"]}, SHORT)[:-1]
     assert [row["ours"] for row in both] == [row["theirs"] for row in both] == [row["theirs"] for row in rows]
     assert all(row["ratio"] == 1 for row in both[:-1])
+
+
+def test_masks_are_held_against_boxes_at_the_maps_own_threshold_too() -> None:
+    rows = measured(SETTINGS[0], [Faulty()], {**WAYS, AT_MAP_SCORE: WAYS["ours"]}, SHORT)
+    name = f"crowded, true masks with faults: STQ, {AT_MAP_SCORE}"
+    (row,) = (row for row in rows if row["name"] == name)
+    assert row["ours"] == row["theirs"] == rows[0]["ours"]
+    assert rows[0]["bars"].keys() == {"by masks", "by boxes", AT_MAP_SCORE, AT_BEST}
 
 
 def test_a_segment_is_told_the_thing_that_it_shows_most_of() -> None:

@@ -128,7 +128,7 @@ def quality() -> list[Row]:
     except ImportError:
         return []
     rows: list[Row] = []
-    scores: dict[str, list[float]] = {}
+    hotas: dict[str, dict[str, float]] = {}
     for sequence in FRAME_SECONDS if MOT.is_dir() else ():
         found = judge(MOT, sequence, {"ours": ours, **PEERS, **RECIPES})
         role = "chosen on" if sequence in CHOSEN_ON else "reported"
@@ -142,17 +142,17 @@ def quality() -> list[Row]:
             )
         drawn = {name: one.hota for name, one in found.items() if name == "ours" or name in PEERS}
         rows[-1] |= {"group": f"{sequence}\n{role}", "bars": drawn}
-        for name, hota in drawn.items():
-            scores.setdefault(name, []).append(hota)
-    return rows + _means(scores)
+        hotas[sequence] = drawn
+    reported = {sequence: one for sequence, one in hotas.items() if sequence not in CHOSEN_ON}
+    return rows + means_of(hotas, "all") + means_of(reported, "those reported")
 
 
-def _means(scores: dict[str, list[float]]) -> list[Row]:
-    """A row for each peer: HOTA, the mean of all sequences."""
-    means = {name: sum(hotas) / len(hotas) for name, hotas in scores.items()}
-    rows = [_row(f"HOTA, mean, against {name}", means["ours"], means[name]) for name in PEERS if name in means]
+def means_of(hotas: dict[str, dict[str, float]], which: str) -> list[Row]:
+    """A row for each peer: HOTA by sequence and tracker as the mean of the sequences."""
+    means = {name: sum(one[name] for one in hotas.values()) / len(hotas) for one in hotas.values() for name in one}
+    rows = [_row(f"HOTA, mean of {which}, against {name}", means["ours"], means[name]) for name in PEERS if means]
     if rows:
-        rows[-1] |= {"group": "mean", "bars": means}
+        rows[-1] |= {"group": f"mean of\n{which}", "bars": means}
     return rows
 
 

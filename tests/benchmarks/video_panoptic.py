@@ -12,6 +12,7 @@ import argparse
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from inspect import signature
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,7 @@ from stages.models.labelled.taxonomy import world_taxonomy
 from stages.models.labelled.world import sample_of
 from stages.models.world import World
 from stages.models.world.traffic import Crowd
+from stages.segment.merge import merge_instances
 from stages.track import Track
 from tests.benchmarks.table import Row, show
 from tests.stages.finder import Finder
@@ -45,7 +47,7 @@ DRAWN: Final = {"ours": "by masks", "theirs": "by boxes"}
 MIXED_UP: Final = "segments with another thing's track"  # less is better
 _MOST_THINGS: Final = 1 << 20
 Pixels = NDArray[np.int64]  # [H, W, 2] label and identity
-MAP_SCORE_THRESHOLD: Final = 0.4  # what the merge shows, by default
+MAP_SCORE_THRESHOLD: Final[float] = signature(merge_instances).parameters["score_threshold"].default
 Way = Callable[[], Stage]  # a tracker for one clip
 WAYS: Final[dict[str, Way]] = {
     "ours": lambda: Track(TrackerConfig(follow="masks")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -13,7 +14,7 @@ from stages.models.labelled.ending import Asked, Interrupted, ending, never
 from stages.models.labelled.parts import Part, Progress
 from stages.models.labelled.pictures import Pictures
 from stages.models.labelled.sample import Sample
-from stages.models.labelled.specs import DataSpec, LabelledEntry, open_pictures
+from stages.models.labelled.specs import LabelledEntry, open_pictures
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.training.curves import draw_curves
 from stages.models.training.history import Listener
@@ -22,7 +23,7 @@ from stages.models.training.rarity import odds_of
 from stages.models.training.recipe import Recipe
 from stages.models.training.replicas import Replica, run_replicas
 from stages.models.training.start import teacher_of
-from stages.models.training.stream import LearningSet
+from stages.models.training.stream import LearningSet, Odds
 from stages.models.training.train import train
 
 # Of a set whose labels lie in its pictures.
@@ -32,25 +33,30 @@ _LOOKED_AT = 100
 def open_sets(recipe: Recipe, *, part: Part, progress: Progress | None = None) -> list[LearningSet]:
     """The recipe's data, an entry a set. Raises `ConfigError`, `DataError`."""
     taxonomy = recipe.taxonomy()
+    untaught = recipe.teacher.except_of if recipe.teacher else []
     return [
-        _open_set(recipe, spec, taxonomy, part=part, progress=progress)
+        LearningSet(
+            pictures=open_pictures(spec, taxonomy, part=part, progress=progress),
+            weight=spec.weight,
+            taught=str(spec.__struct_config__.tag) not in untaught,
+        )
         for spec in recipe.data
         if part != "held-out" or spec.hold_out
     ]
 
 
-def _open_set(
-    recipe: Recipe, spec: DataSpec, taxonomy: Taxonomy, *, part: Part, progress: Progress | None
-) -> LearningSet:
-    untaught = recipe.teacher.except_of if recipe.teacher else []
-    pictures = open_pictures(spec, taxonomy, part=part, progress=progress)
-    rare = spec.rare if part == "train" and isinstance(spec, LabelledEntry) else 0.0
-    return LearningSet(
-        pictures=pictures,
-        weight=spec.weight,
-        taught=str(spec.__struct_config__.tag) not in untaught,
-        odds=odds_of(pictures, taxonomy, rare=rare) if rare else None,
-    )
+def with_odds(recipe: Recipe, sets: Sequence[LearningSet], *, progress: Progress | None = None) -> list[LearningSet]:
+    """All the recipe's sets that are learnt from, those whose rare classes are to count more with odds for it.
+
+    Raises `DataError` where a label cannot be read.
+    """
+    taxonomy = recipe.taxonomy()
+    return [
+        replace(one, odds=odds_of(one.pictures, taxonomy, rare=spec.rare, progress=progress))
+        if isinstance(spec, LabelledEntry) and spec.rare
+        else one
+        for one, spec in zip(sets, recipe.data, strict=True)
+    ]
 
 
 def remarks(sets: Sequence[LearningSet], taxonomy: Taxonomy) -> Iterator[str]:
@@ -115,11 +121,14 @@ def run_recipe(
     # Not kept: a copy opens them for itself, and a rendered street is large.
     try:
         opening = ending(progress, interrupted)
-        for text in remarks(open_sets(recipe, part="train", progress=opening), recipe.taxonomy()):
+        sets = open_sets(recipe, part="train", progress=opening)
+        for text in remarks(sets, recipe.taxonomy()):
             remark(text)
+        odds = [one.odds for one in with_odds(recipe, sets, progress=opening)]
     except Interrupted:
         return False
-    body = partial(run_copy, recipe=recipe, output=output)
+    del sets
+    body = partial(run_copy, recipe=recipe, output=output, odds=odds)
     # Teachers that label footage have run here: readers that ask a teacher are not forked from this process.
     apart = recipe.teacher is not None and recipe.readers > 0
     over = run_replicas(copies, body, tell, interrupted, apart=apart)
@@ -142,8 +151,11 @@ def _check(recipe: Recipe, output: Path, copies: int) -> None:
         raise DataError(f"{output}: cannot be written: {exc.strerror or exc}") from exc
 
 
-def run_copy(replica: Replica, tell: Listener | None, interrupted: Asked, *, recipe: Recipe, output: Path) -> bool:
-    """One of the copies; the body of `run_replicas`."""
-    sets = open_sets(recipe, part="train")
+def run_copy(
+    replica: Replica, tell: Listener | None, interrupted: Asked, *, recipe: Recipe, output: Path, odds: Sequence[Odds]
+) -> bool:
+    """One of the copies; the body of `run_replicas`. `odds` are those of the sets, in the recipe's order."""
+    opened = open_sets(recipe, part="train")
+    sets = [replace(one, odds=its) for one, its in zip(opened, odds, strict=True)]
     held_out = open_sets(recipe, part="held-out") if replica.rank == 0 and recipe.validate_every else []
     return train(recipe, sets, output, held_out=held_out, replica=replica, tell=tell, interrupted=interrupted)

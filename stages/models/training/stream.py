@@ -25,6 +25,9 @@ from stages.models.training.teacher import DenseTeacher
 _SIZES = 1 << 16
 
 
+Odds = NDArray[np.float64] | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearningSet:
     """Pictures of one entry of a recipe.
@@ -39,7 +42,7 @@ class LearningSet:
     pictures: Pictures
     weight: float = 1.0
     taught: bool = True
-    odds: NDArray[np.float64] | None = None
+    odds: Odds = None
 
 
 class Batches(Dataset[TrainingBatch]):
@@ -69,6 +72,7 @@ class Batches(Dataset[TrainingBatch]):
         self.count = recipe.batch // copies + (rank < recipe.batch % copies)  # the first copies take what is left over
         chances = np.array([one.weight * len(one.pictures) for one in sets], np.float64)
         self.chances = chances / chances.sum()
+        self._rising = [None if one.odds is None else np.cumsum(one.odds) for one in sets]
 
     def __len__(self) -> int:
         return self.recipe.steps
@@ -106,9 +110,10 @@ class Batches(Dataset[TrainingBatch]):
         return dress(sample, rng, settings=changes), taught
 
     def _draw(self, rng: np.random.Generator) -> tuple[Sample, bool]:
-        one = self.sets[int(rng.choice(len(self.sets), p=self.chances))]
+        number = int(rng.choice(len(self.sets), p=self.chances))
+        one, rising = self.sets[number], self._rising[number]
         count = len(one.pictures)
-        index = rng.integers(count) if one.odds is None else rng.choice(count, p=one.odds)
+        index = rng.integers(count) if rising is None else np.searchsorted(rising[:-1], rng.random(), side="right")
         return one.pictures[int(index)], one.taught
 
 

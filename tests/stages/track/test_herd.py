@@ -39,11 +39,13 @@ def masks_for(rng: np.random.Generator, count: int) -> Masks:
     """Masks that look like nothing in particular; some detections have none."""
     patches = (rng.random((count, PATCH * PATCH)) < 0.6).astype(np.uint8)
     patches[rng.random(count) < 0.2] = 0
-    return Masks(patches, patches.mean(axis=1).astype(np.float32))
+    fills = patches.mean(axis=1).astype(np.float32)
+    return Masks(patches, fills, (fills > 0) | (rng.random(count) < 0.05))
 
 
 def joined(masks: Sequence[Masks]) -> Masks:
-    return Masks(np.concatenate([m.patches for m in masks]), np.concatenate([m.fills for m in masks]))
+    columns = ([getattr(one, name) for one in masks] for name in ("patches", "fills", "shown"))
+    return Masks(*(np.concatenate(column) for column in columns))
 
 
 def shake(rng: np.random.Generator) -> np.ndarray:
@@ -130,6 +132,25 @@ def test_a_tracker_that_goes_leaves_the_others_alone_and_its_number_starts_anew(
         assert_same(ours, slow.update(found, step * 0.04))
         assert first.ids.tolist() == list(range(1, len(first) + 1))
         herd.dismiss(goes)
+
+
+@pytest.mark.parametrize("recipe", ["bytetrack", "oc-sort"])
+def test_masks_may_come_late_from_some_sources_and_stay_away_again(recipe: str) -> None:
+    config = TrackerConfig(recipe=recipe)
+    rng = np.random.default_rng(1)
+    herd, slow = Herd(config), [SlowTracker(config) for _ in range(3)]
+    numbers = [herd.admit() for _ in slow]
+    scenes = [crowd(seed, 60, objects=30) for seed in range(3)]
+    for step in range(60):
+        found = [scene[step] for scene in scenes]
+        # The first source never has a map, the second from the twentieth frame, the third at times.
+        has = (False, step >= 20, step >= 20 and step % 7 < 5)
+        masks = [masks_for(rng, len(one)) if its else Masks.none(len(one)) for one, its in zip(found, has, strict=True)]
+        ours = herd.step(
+            numbers, [step * 0.04] * 3, BatchDetections.of(found), [True] * 3, masks=joined(masks) if any(has) else None
+        )
+        for tracks, alone, one, mask in zip(ours, slow, found, masks, strict=True):
+            assert_same(tracks, alone.update(one, step * 0.04, masks=mask))
 
 
 def test_a_frame_without_a_tracker_has_no_tracks() -> None:

@@ -141,6 +141,19 @@ def test_what_a_map_shows_is_followed_whatever_its_score_and_what_it_does_not_by
     assert tracked(TrackerConfig(follow="boxes"), batch) == [2]
 
 
+def test_a_segment_between_the_centres_of_cells_is_followed_too() -> None:
+    found = Detections.of(
+        np.array([(100, 20, 200, 220)], np.float32), np.array([0.45], np.float32), np.zeros(1, np.int32)
+    )
+    ids = np.zeros((240, 320), np.uint16)
+    ids[20:220, 100:102] = 1
+    masks = masks_of(BatchDetections.of([found]), [map_of(ids, [0])])
+    assert (masks.fills.tolist(), masks.shown.tolist()) == ([0.0], [True])
+    frame = Frame("a", 1, 0, 0, Fraction(1, 25), 0, "pts", 0, SURFACE)
+    batch = Batch(frames=(frame,), detections=(found,), panoptic=(map_of(ids, [0]),))
+    assert tracked(TrackerConfig(), batch) == [0]
+
+
 def tracked(config: TrackerConfig, batch: Batch) -> list[int]:
     """Rows of the detections that have a track."""
     tracks = Track(config)(batch).tracks

@@ -14,7 +14,7 @@ from stages.models.labelled.sample import Sample
 from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.training.rarity import odds_of
 from stages.models.training.recipe import Recipe
-from stages.models.training.recipe_run import open_sets
+from stages.models.training.recipe_run import open_sets, with_odds
 
 TAXONOMY = Taxonomy(classes=Classes(("person", "bus"), ("road",)))
 
@@ -63,8 +63,12 @@ def test_a_recipe_says_what_is_rare_of_each_entry(tmp_path: Path) -> None:
         "classes": {"things": {"person": [], "bus": []}, "stuff": {"road": []}},
     }
     recipe = msgspec.convert(settings, Recipe)
-    first, second, _ = open_sets(recipe, part="train")
+    sets = open_sets(recipe, part="train")
+    told: list[tuple[int, int]] = []
+    first, second, third = with_odds(recipe, sets, progress=lambda what, done, of: told.append((done, of)))
+    assert (8, 8) in told
     assert first.odds is not None
     assert (first.odds * 9).tolist() == pytest.approx([1, 1, 1, 2, 1, 1, 1, 1])
     assert second.odds is None
-    assert all(one.odds is None for one in open_sets(recipe, part="held-out"))
+    assert third.odds is not None
+    assert len(third.odds) == len(third.pictures) < 8

@@ -64,7 +64,7 @@ class Tracker:
         scores = np.ascontiguousarray(detections.scores, dtype=np.float32)
         matched, unclaimed = self._match(table, boxes, np.ascontiguousarray(detections.labels, np.int32), scores, masks)
         table, matched = self._continue(table, matched, boxes, scores, time_seconds, elapsed, masks)
-        starting = unclaimed[(scores[unclaimed] >= self.config.new_track_score) | (masks.fills[unclaimed] > 0)]
+        starting = unclaimed[(scores[unclaimed] >= self.config.new_track_score) | masks.shown[unclaimed]]
         if len(starting):
             new = (boxes[starting], detections.labels[starting], scores[starting], time_seconds)
             table = table.joined(born(*new, masks.patches[starting], masks.fills[starting]))
@@ -99,7 +99,7 @@ class Tracker:
         """The detection of each track [M], -1 for none, and the confident detections that belong to none."""
         config = self.config
         matched = np.full(len(table), -1, dtype=np.int64)
-        confident, doubtful = lifecycle.by_score(boxes, scores, masks.fills > 0, config.high_score, config.low_score)
+        confident, doubtful = lifecycle.by_score(boxes, scores, masks.shown, config.high_score, config.low_score)
         if len(table) == 0:
             return matched, confident
         expected = motion.boxes_of(table.states)
