@@ -137,13 +137,9 @@ class TrackerConfig(Settings, frozen=True, kw_only=True):
             "seen, and a filter led along the line between."
         ),
     ] = "bytetrack"
-    high_score: Annotated[
-        Fraction01, Meta(description="Boxes from here, and those of follow: masks, are matched first.")
-    ] = 0.5
+    high_score: Annotated[Fraction01, Meta(description="Boxes from here are matched first.")] = 0.5
     low_score: Annotated[Fraction01, Meta(description="Boxes from here may still continue a track.")] = 0.1
-    new_track_score: Annotated[
-        Fraction01, Meta(description="Boxes from here, and those of follow: masks, start a track.")
-    ] = 0.5
+    new_track_score: Annotated[Fraction01, Meta(description="Boxes from here start a track.")] = 0.5
     match_iou: Annotated[Fraction01, Meta(description="Overlap with the prediction needed in the first pass.")] = 0.15
     second_match_iou: Annotated[Fraction01, Meta(description="Overlap needed in the second pass.")] = 0.5
     confirm_frames: Annotated[int, Meta(ge=1, le=100, description="Sightings before a track is confirmed.")] = 2
@@ -162,7 +158,7 @@ class TrackerConfig(Settings, frozen=True, kw_only=True):
     follow: Annotated[
         Literal["boxes", "masks"],
         Meta(description="masks: what a panoptic map shows is followed, whatever its score; boxes: by score alone."),
-    ] = "masks"
+    ] = "boxes"
     mask_weight: Annotated[
         Fraction01, Meta(description="How much masks' overlap counts beside boxes', where they are followed.")
     ] = 0.3

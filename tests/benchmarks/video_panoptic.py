@@ -51,10 +51,8 @@ MAP_SCORE_THRESHOLD: Final[float] = signature(merge_instances).parameters["score
 Way = Callable[[], Stage]  # a tracker for one clip
 WAYS: Final[dict[str, Way]] = {
     "ours": lambda: Track(TrackerConfig(follow="masks")),
-    "theirs": lambda: Track(TrackerConfig(follow="boxes")),
-    AT_MAP_SCORE: lambda: Track(
-        TrackerConfig(follow="boxes", high_score=MAP_SCORE_THRESHOLD, new_track_score=MAP_SCORE_THRESHOLD)
-    ),
+    "theirs": lambda: Track(TrackerConfig()),
+    AT_MAP_SCORE: lambda: Track(TrackerConfig(high_score=MAP_SCORE_THRESHOLD, new_track_score=MAP_SCORE_THRESHOLD)),
 }
 
 

@@ -70,10 +70,10 @@ def assert_same(ours: Tracks, theirs: Tracks) -> None:
         TrackerConfig(confirm_frames=1, lost_seconds=0.2),
         TrackerConfig(confirm_frames=4, match_iou=0.0, second_match_iou=0.0, new_track_score=0.7),
         TrackerConfig(recipe="oc-sort"),
-        TrackerConfig(recipe="oc-sort", follow="boxes", direction_weight=0.0, wide_buffer=0.4, lost_seconds=0.3),
-        TrackerConfig(follow="boxes", buffer=0.3, wide_buffer=0.5),
-        TrackerConfig(mask_weight=0.0, lost_seconds=0.3),
-        TrackerConfig(recipe="oc-sort", mask_weight=1.0, buffer=0.1, confirm_frames=1),
+        TrackerConfig(recipe="oc-sort", direction_weight=0.0, wide_buffer=0.4, lost_seconds=0.3),
+        TrackerConfig(follow="masks", mask_weight=0.0, buffer=0.3, wide_buffer=0.5),
+        TrackerConfig(follow="masks", lost_seconds=0.3),
+        TrackerConfig(recipe="oc-sort", follow="masks", mask_weight=1.0, buffer=0.1, confirm_frames=1),
     ],
 )
 @pytest.mark.parametrize("still", [True, False])
@@ -136,7 +136,7 @@ def test_a_tracker_that_goes_leaves_the_others_alone_and_its_number_starts_anew(
 
 @pytest.mark.parametrize("recipe", ["bytetrack", "oc-sort"])
 def test_masks_may_come_late_from_some_sources_and_stay_away_again(recipe: str) -> None:
-    config = TrackerConfig(recipe=recipe)
+    config = TrackerConfig(recipe=recipe, follow="masks")
     rng = np.random.default_rng(1)
     herd, slow = Herd(config), [SlowTracker(config) for _ in range(3)]
     numbers = [herd.admit() for _ in slow]

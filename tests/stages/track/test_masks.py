@@ -123,8 +123,8 @@ def ids_over_time(config: TrackerConfig) -> list[list[int]]:
 
 
 def test_masks_tell_apart_what_boxes_do_not() -> None:
-    assert ids_over_time(TrackerConfig(mask_weight=0.7)) == [[1, 2]] * 19
-    assert ids_over_time(TrackerConfig(follow="boxes")) != [[1, 2]] * 19
+    assert ids_over_time(TrackerConfig(follow="masks", mask_weight=0.7)) == [[1, 2]] * 19
+    assert ids_over_time(TrackerConfig()) != [[1, 2]] * 19
 
 
 def test_what_a_map_shows_is_followed_whatever_its_score_and_what_it_does_not_by_its_score() -> None:
@@ -137,8 +137,8 @@ def test_what_a_map_shows_is_followed_whatever_its_score_and_what_it_does_not_by
     ids[20:100, 20:60] = 1
     frame = Frame("a", 1, 0, 0, Fraction(1, 25), 0, "pts", 0, SURFACE)
     batch = Batch(frames=(frame,), detections=(found,), panoptic=(map_of(ids, [0]),))
-    assert tracked(TrackerConfig(), batch) == [0, 2]
-    assert tracked(TrackerConfig(follow="boxes"), batch) == [2]
+    assert tracked(TrackerConfig(follow="masks"), batch) == [0, 2]
+    assert tracked(TrackerConfig(), batch) == [2]
 
 
 def test_a_segment_between_the_centres_of_cells_is_followed_too() -> None:
@@ -151,7 +151,7 @@ def test_a_segment_between_the_centres_of_cells_is_followed_too() -> None:
     assert (masks.fills.tolist(), masks.shown.tolist()) == ([0.0], [True])
     frame = Frame("a", 1, 0, 0, Fraction(1, 25), 0, "pts", 0, SURFACE)
     batch = Batch(frames=(frame,), detections=(found,), panoptic=(map_of(ids, [0]),))
-    assert tracked(TrackerConfig(), batch) == [0]
+    assert tracked(TrackerConfig(follow="masks"), batch) == [0]
 
 
 def tracked(config: TrackerConfig, batch: Batch) -> list[int]:
@@ -162,7 +162,7 @@ def tracked(config: TrackerConfig, batch: Batch) -> list[int]:
 
 
 def test_without_masks_boxes_count_alone() -> None:
-    stage, plain = Track(TrackerConfig(mask_weight=0.7)), Track(TrackerConfig(follow="boxes"))
+    stage, plain = Track(TrackerConfig(follow="masks", mask_weight=0.7)), Track(TrackerConfig())
     for step in range(19):
         frame = Frame("a", 1, step, step, Fraction(1, 25), step * 40_000_000, "pts", 0, SURFACE)
         batch = Batch(frames=(frame,), detections=(crossing(step)[0],))
