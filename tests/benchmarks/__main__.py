@@ -31,7 +31,7 @@ SECTIONS = {
     "streams": "Streams on a GPU",
     "panoptic": "Panoptic post-processing",
     "camera_motion": "HOTA under moving cameras, their motion told and not",
-    "video_panoptic": "STQ and VPQ, followed by masks and by boxes",
+    "video_panoptic": "STQ (and VPQ), followed by masks and by boxes",
     "batching": "Deadline batching",
     "ceiling": "The runtime's own ceiling",
 }

@@ -32,7 +32,7 @@ def plot(rows: Iterable[Row], path: Path, *, title: str) -> bool:
 
     names = list(dict.fromkeys(name for bars in groups.values() for name in bars))
     width = 0.8 / len(names)
-    figure, axes = pyplot.subplots(figsize=(max(6.0, 1.2 + 0.32 * len(groups) * len(names)), 3.6))
+    figure, axes = pyplot.subplots(figsize=(1.2 + len(groups) * max(1.5, 0.34 * len(names)), 3.6))
     for number, name in enumerate(names):
         places = [place for place, bars in enumerate(groups.values()) if name in bars]
         heights = [bars[name] for bars in groups.values() if name in bars]
@@ -43,7 +43,7 @@ def plot(rows: Iterable[Row], path: Path, *, title: str) -> bool:
     axes.set_title(title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(y=0.16)
-    axes.legend(fontsize=7.5, frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.14))
+    axes.legend(fontsize=7.5, frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     figure.savefig(path, dpi=100, bbox_inches="tight")
     pyplot.close(figure)
     return True
