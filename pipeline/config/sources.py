@@ -144,6 +144,8 @@ def check_source(source: SourceConfig, *, files_root: str | None) -> None:
     """
     if scheme_of(source.url) == "webcam":
         device_path(source.url)
+    if scheme_of(source.url) == "file" and source.url.endswith((".yaml", ".yml")):
+        raise ConfigError(f"source {source.shown}: is no video; a configuration is given as --config {source.shown}")
     _check_began(source)
     if files_root is not None and scheme_of(source.url) == "file":
         check_within(local_path(expand(source.url)), files_root, who=source.source_id or source.shown)

@@ -24,6 +24,7 @@ from tests.pipeline.cli.command_line import everyframe, one_line
         ),
         (["probe", "/etc/hostname", "--files-root", "/usr"], "hostname: /etc/hostname lies outside files_root"),
         (["run", "a.mp4", "--files-root", "nowhere-at-all"], "nowhere-at-all is no folder; name one that is there"),
+        (["run", "all.yaml"], "source all.yaml: is no video; a configuration is given as --config all.yaml"),
         (["run", "front door=a.mp4"], "source name 'front door' is not allowed"),
         (["run", "a=1.mp4", "a=2.mp4"], "two are called 'a'; every source needs its own name"),
         (["run", "rtsp://viewer:${NO_SUCH_VARIABLE}@host/a"], "needs the environment variable NO_SUCH_VARIABLE"),
