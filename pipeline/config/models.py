@@ -137,7 +137,9 @@ class TrackerConfig(Settings, frozen=True, kw_only=True):
             "seen, and a filter led along the line between."
         ),
     ] = "bytetrack"
-    high_score: Annotated[Fraction01, Meta(description="Boxes from here are matched first.")] = 0.5
+    high_score: Annotated[Fraction01, Meta(description="Boxes from here are matched first and may start a track.")] = (
+        0.5
+    )
     low_score: Annotated[Fraction01, Meta(description="Boxes from here may still continue a track.")] = 0.1
     new_track_score: Annotated[Fraction01, Meta(description="Boxes from here start a track.")] = 0.5
     match_iou: Annotated[Fraction01, Meta(description="Overlap with the prediction needed in the first pass.")] = 0.15
