@@ -43,6 +43,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--size", metavar="WxH", type=size, help="of the network's picture, multiples of 32 (default: 640x352)"
     )
+    files.add_argument(
+        "--any-size",
+        action="store_true",
+        help="let the files take pictures of other sizes too, multiples of 32: 'everyframe run --picture-size'",
+    )
     files.add_argument("--f32", action="store_true", help="keep weights in float32: twice the size")
     files.add_argument("--version", metavar="TEXT", default="1", help="on the card (default: 1)")
     frames = parser.add_argument_group("checked on")
@@ -97,6 +102,7 @@ def _execute(arguments: argparse.Namespace) -> int:
             output=arguments.output,
             formats=arguments.format,
             size=arguments.size,
+            any_size=arguments.any_size,
             half=not arguments.f32,
             version=arguments.version,
             footage=arguments.footage,

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.errors import ModelError
 from pipeline.messages import Float32
 from stages.models import backend as backends
-from stages.models.backend import DYNAMIC, Normalisation, Pictures, Port, Precision, Signature
+from stages.models.backend import DYNAMIC, Normalisation, Pictures, PictureSize, Port, Precision, Signature
 from stages.models.execution_providers import (
     CPU,
     TENSORRT,
@@ -36,14 +36,38 @@ _ELEMENTS: dict[str, Any] = {"tensor(float)": np.float32, "tensor(float16)": np.
 class OnnxRuntimeNetwork:
     """A graph read by ONNX Runtime, which needs a session for it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: PictureSize | None = None) -> None:
         self._path = path
+        self._sizes: dict[str, int] = {}  # of dimensions that the graph names and leaves open
         # The signature needs no optimising: the session that runs is made once lanes are known.
-        options = _options(threads=1, optimise=False)
-        session = self._session(options, [CPU])
+        session = self._session(_options(threads=1, optimise=False), [CPU])
         self.signature = Signature(
             tuple(Port(node.name, _shape(node.shape)) for node in session.get_inputs()),
             tuple(Port(node.name, _shape(node.shape)) for node in session.get_outputs()),
+        )
+        if (shape := backends.sized_input(path, self.signature, size)) is not None and size is not None:
+            self._set_size(session, shape, size)
+
+    def _set_size(self, session: Any, shape: tuple[int, ...], size: PictureSize) -> None:
+        """Fix the picture's size, and look what shapes come out: the graph tells them as formulas at best."""
+        (given,) = session.get_inputs()
+        picture = np.zeros([n or 1 for n in shape], _ELEMENTS.get(given.type, np.float32))
+        try:
+            arrays = session.run(None, {given.name: picture})
+        except Exception as exc:  # its errors share no other base class
+            raise backends.unsuitable(self._path, size) from exc
+        self._sizes = {
+            name: n
+            for name, n, known in zip(given.shape, shape, self.signature.inputs[0].shape, strict=True)
+            if isinstance(name, str) and n and not known
+        }
+        ports = zip(self.signature.outputs, arrays, strict=True)
+        self.signature = Signature(
+            (Port(given.name, shape),),
+            tuple(
+                Port(port.name, (port.shape[0], *array.shape[1:]) if port.shape else array.shape)
+                for port, array in ports
+            ),
         )
 
     def compile(
@@ -105,7 +129,12 @@ class OnnxRuntimeNetwork:
             raise ProviderMissing(f"device {device.name}: onnxruntime {version} refuses: {exc.__cause__}") from exc
         chosen = settled(chosen, session.get_providers(), device=device, version=version)
         return OnnxDeviceBackend(
-            BoundSession(session, there, name=self._path.stem),
+            BoundSession(
+                session,
+                there,
+                name=self._path.stem,
+                shapes={port.name: port.shape for port in self.signature.outputs},
+            ),
             self.signature,
             normalise=normalise,
             planar=planar,
@@ -119,6 +148,8 @@ class OnnxRuntimeNetwork:
         )
 
     def _session(self, options: Any, providers: list[Any]) -> Any:
+        for name, n in self._sizes.items():
+            options.add_free_dimension_override_by_name(name, n)
         try:
             return runtime().InferenceSession(str(self._path), options, providers=providers, enable_fallback=0)
         except Exception as exc:  # its errors share no other base class

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.config import EMBEDDED_MODEL, DetectorConfig, SuppressConfig
 from pipeline.messages import Batch, Classes, Detections, Frame, ModelInfo, PanopticMap, Surface
 from pipeline.stage import Stage
+from stages.models.backend import PictureSize
 from stages.models.evaluation.augmentation import Augmentation, Augmented
 from stages.models.labelled.taxonomy import Taxonomy
 
@@ -39,6 +40,7 @@ class Subject:
         score_floor: boxes from here; None: from where a run takes them.
         threads: of inference; 0: all cores.
         augmentation: how often a picture is looked at; None: once.
+        picture_size: width and height of the network's picture, where its file leaves that open; None: its own.
 
     Raises:
         ModelError: when the model cannot be loaded.
@@ -53,8 +55,9 @@ class Subject:
         score_floor: float | None = SCORE_FLOOR,
         threads: int = 0,
         augmentation: Augmentation | None = None,
+        picture_size: PictureSize | None = None,
     ) -> None:
-        config = DetectorConfig(model=model, score_threshold=score_floor, threads=threads)
+        config = DetectorConfig(model=model, score_threshold=score_floor, threads=threads, picture_size=picture_size)
         suppress = SuppressConfig()
         if score_floor is not None:
             suppress = msgspec.structs.replace(suppress, score_threshold=score_floor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -40,6 +40,17 @@ def outputs_of(deployed: nn.Module, pictures: Float32) -> dict[str, Float32]:
     with torch.no_grad():
         given = deployed(torch.from_numpy(pictures))
     return {name: np.asarray(output.numpy(), np.float32) for name, output in zip(OUTPUT_NAMES, given, strict=True)}
+
+
+def open_dimensions(*, any_size: bool) -> dict[int, Any]:
+    """What an export leaves open of [N, 3, H, W]: how many pictures there are, and for `any_size` how large."""
+    dimensions: dict[int, Any] = {0: torch.export.Dim("batch")}
+    if any_size:
+        coarsest = STRIDES[-1]
+        for axis, name in ((2, "rows"), (3, "columns")):
+            # From two cells on: torch takes a dimension of one for a constant.
+            dimensions[axis] = coarsest * torch.export.Dim(name, min=2, max=LARGEST_SIDE // coarsest)
+    return dimensions
 
 
 def check_size(width: int, height: int) -> None:

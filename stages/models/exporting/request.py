@@ -55,7 +55,14 @@ class Request:
 
 
 def plan_of(
-    output: Path, *, formats: Sequence[str], size: tuple[int, int] | None, half: bool, version: str, max_drop: float
+    output: Path,
+    *,
+    formats: Sequence[str],
+    size: tuple[int, int] | None,
+    any_size: bool,
+    half: bool,
+    version: str,
+    max_drop: float,
 ) -> ExportPlan:
     """The plan for files named like `output`, whatever format's ending that has. Raises `ConfigError`."""
     if unknown := [name for name in formats if name not in FORMATS]:
@@ -72,6 +79,7 @@ def plan_of(
         width=width,
         height=height,
         half=half,
+        any_size=any_size,
         version=version,
         max_drop=max_drop,
     )
