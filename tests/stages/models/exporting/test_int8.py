@@ -68,6 +68,23 @@ def test_an_int8_file_is_a_detector_with_a_card_of_its_own(tmp_path: Path) -> No
         build_detector(DetectorConfig(model=str(one.path)))
 
 
+@pytest.mark.parametrize("any_size", [False, True])
+def test_boxes_are_not_cut_into_256_steps(tmp_path: Path, any_size: bool) -> None:
+    """Between the last convolutions, with their biases, and the boxes nothing is rounded to 8 bits."""
+    (one,) = export(trained(), plan(tmp_path, any_size=any_size), frames(checked=1, calibration=10))
+    model = open_network(one.path)._model  # type: ignore[attr-defined]
+    waiting, seen = [model.output("boxes").get_node()], set()
+    while waiting:
+        node = waiting.pop()
+        if node.get_friendly_name() in seen or "Convolution" in node.get_type_name():
+            continue
+        seen.add(node.get_friendly_name())
+        before = [value.get_node() for value in node.input_values()]
+        assert node.get_type_name() != "FakeQuantize" or before[0].get_type_name() == "Parameter"
+        waiting += before
+    assert len(seen) > 10
+
+
 def test_what_costs_too_much_is_tried_more_carefully_and_then_refused_with_all_files(tmp_path: Path) -> None:
     judge = Falling(0.30, 0.08, 0.1)
     both = plan(tmp_path / "new", formats=("onnx", "int8"), max_drop=0.05)
