@@ -61,6 +61,7 @@ def export(
     model: str,
     *,
     output: str,
+    average: Sequence[str],
     formats: Sequence[str],
     size: tuple[int, int] | None,
     any_size: bool,
@@ -96,6 +97,7 @@ def export(
     request = Request(
         model=model,
         plan=plan,
+        average=average,
         footage=footage,
         data=data,
         checked=checked,

@@ -31,6 +31,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHECKPOINT",
         help="of 'everyframe train' (.safetensors), an exported .onnx with its card, or everyframe-nano",
     )
+    parser.add_argument(
+        "--average",
+        metavar="CHECKPOINT",
+        nargs="+",
+        default=[],
+        help="more checkpoints, of trainings that went on from one another; the mean of all their weights is exported",
+    )
     files = parser.add_argument_group("files")
     files.add_argument("-o", "--output", metavar="DIR/NAME", required=True, help="where they go; DIR is made")
     files.add_argument(
@@ -100,6 +107,7 @@ def _execute(arguments: argparse.Namespace) -> int:
         done = workshop.export(
             arguments.model,
             output=arguments.output,
+            average=arguments.average,
             formats=arguments.format,
             size=arguments.size,
             any_size=arguments.any_size,

@@ -60,14 +60,16 @@ def build_detector(config: DetectorConfig, *, lanes: int = 1, placed: Placed | N
     path = model_file(config.model)
     placed = placed or Placed()
     check_runtime(config, path, placed)
-    card = read_card(path)
-    network = placed.open(path, config.backend, config.picture_size or (card.size if card else None))
-    check_settled(network.signature, path, "detector")
+    network = placed.open(path, config.backend, config.picture_size)
     version = checksum(path)
+    card = read_card(path)
     if card is not None and card.sha256 != version:
         raise ModelError(
             f"{path}: SHA-256 is {version}, its card says {card.sha256}; the file is damaged, install it again"
         )
+    if network.signature.is_open and card is not None and card.size is not None:
+        network = placed.open(path, config.backend, card.size)
+    check_settled(network.signature, path, "detector")
     name, layout = recognise(network.signature, path=path, layout=config.layout)
     count = layout.classes(network.signature)
     assert count is not None

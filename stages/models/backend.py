@@ -240,6 +240,7 @@ def load_backend(
     threads: int = 0,
     lanes: int = 1,
     normalise: Normalisation | None = None,
+    size: PictureSize | None = None,
 ) -> Backend:
     """A network ready to run.
 
@@ -250,11 +251,12 @@ def load_backend(
         threads: inference threads in all; 0 is every core with one lane, and one thread a lane with several.
         lanes: threads that will call at the same time.
         normalise: take uint8 [N, H, W, 3] and normalise inside the graph; None takes what the graph takes.
+        size: as `open_network`.
 
     Raises:
         ModelError: as `open_network` and `Network.compile`.
     """
-    network = open_network(path, kind=kind)
+    network = open_network(path, kind=kind, size=size)
     return network.compile(normalise=normalise, precision=precision, threads=threads, lanes=lanes)
 
 
@@ -311,14 +313,15 @@ def sized_input(path: Path, signature: Signature, size: PictureSize | None) -> t
     if not signature.is_open:
         return None
     batch, channels = signature.inputs[0].shape[:2]
-    return (batch, size[1], size[0], 3) if signature.channels_last else (batch, channels, size[1], size[0])
+    return (batch, size[1], size[0], 3) if signature.channels_last else (batch, channels or 3, size[1], size[0])
 
 
 def check_settled(signature: Signature, path: Path, setting: str) -> None:
     """Refuse a graph whose picture's size is still open. Raises `ConfigError` naming the setting."""
     if signature.is_open:
         raise ConfigError(
-            f"{setting}.picture_size: needed, because {path} takes pictures of any size; [640, 352] is one"
+            f"{setting}.picture_size: needed, because {path} leaves the size of its picture open and no card beside it "
+            "tells one ('everyframe run --picture-size', 'everyframe evaluate --size')"
         )
 
 

@@ -114,7 +114,7 @@ def _decoding(model: ov.Model) -> set[str]:
 
 
 def _ends(model: ov.Model) -> list[Any]:
-    """What lies between the outputs and the convolutions before them, these included."""
+    """What lies between the outputs and the convolutions before them, these included; not what shapes are told by."""
     found: dict[str, Any] = {}
     waiting = [output.get_node() for output in model.outputs]
     while waiting:
@@ -122,7 +122,7 @@ def _ends(model: ov.Model) -> list[Any]:
         if node.get_friendly_name() in found:
             continue
         found[node.get_friendly_name()] = node
-        if node.get_type_name() not in _CONVOLUTIONS:
+        if node.get_type_name() not in (*_CONVOLUTIONS, "ShapeOf"):
             waiting.extend(value.get_node() for value in node.input_values())
     return list(found.values())
 

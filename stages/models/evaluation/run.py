@@ -106,6 +106,8 @@ def check(request: Request) -> None:
     need("evaluate", "faster_coco_eval", *(["trackeval"] if request.clips or request.mot else []), extra="eval")
     if request.on_card and len(request.models) > 1:
         raise ConfigError(f"--on-card: {len(request.models)} models are measured; a card is of one")
+    if request.on_card and request.picture_size is not None:
+        raise ConfigError("--on-card: figures on a card are of pictures of the size it tells; leave out --size")
     if request.on_card and Path(request.models[0]).suffix == CHECKPOINT:
         raise ConfigError("--on-card: a checkpoint has no card; 'everyframe export' writes one")
 
@@ -120,6 +122,8 @@ def _measured(request: Request, files: Sequence[ModelFile], progress: Progress) 
     figures = measure(subjects, sets, taxonomy, settings=request.settings, progress=progress)
     figures.settings |= {"score_floor": request.score_floor, "augmentation": str(request.augmentation or "none")}
     judged = judged_labels(subjects, taxonomy)
+    for model, subject in zip(figures.models, subjects, strict=True):
+        model.picture_size = subject.input_size
     del subjects
     if clips:
         plain = [_subject(file, score_floor=None, augmentation=request.augmentation) for file in files]

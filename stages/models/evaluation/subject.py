@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 import numpy as np
@@ -18,6 +18,9 @@ from pipeline.stage import Stage
 from stages.models.backend import PictureSize
 from stages.models.evaluation.augmentation import Augmentation, Augmented
 from stages.models.labelled.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from stages.detect import Detect
 
 # AP counts boxes down to nearly nothing, as COCO's own evaluations do; whatever is counted one by one, from a run's.
 SCORE_FLOOR: Final = 0.001
@@ -62,6 +65,7 @@ class Subject:
         if score_floor is not None:
             suppress = msgspec.structs.replace(suppress, score_threshold=score_floor)
         self.stages, self.classes, self.info, self.note = build_stages(config, suppress)
+        self.input_size = cast("Detect", self.stages[0]).input_size
         if augmentation is not None:
             self.stages[0] = Augmented(self.stages[0], augmentation)
         self.name = name or (model if model == EMBEDDED_MODEL else Path(model).stem)

@@ -18,6 +18,7 @@ OUTPUT_NAMES = ("boxes", "scores", "coefficients", "prototypes", "semantic")
 # Larger than the pictures it was trained on (512x288): small things gain more than large ones lose (AP50 +0.025).
 INPUT_WIDTH, INPUT_HEIGHT = 640, 352
 LARGEST_SIDE = 4096
+_FEWEST_CELLS = 2  # a side, where its length is left open: torch takes a dimension of one for a constant
 
 
 class Deployed(nn.Module):
@@ -48,15 +49,19 @@ def open_dimensions(*, any_size: bool) -> dict[int, Any]:
     if any_size:
         coarsest = STRIDES[-1]
         for axis, name in ((2, "rows"), (3, "columns")):
-            # From two cells on: torch takes a dimension of one for a constant.
-            dimensions[axis] = coarsest * torch.export.Dim(name, min=2, max=LARGEST_SIDE // coarsest)
+            cells = torch.export.Dim(name, min=_FEWEST_CELLS, max=LARGEST_SIDE // coarsest)
+            dimensions[axis] = coarsest * cells
     return dimensions
 
 
-def check_size(width: int, height: int) -> None:
-    """Refuse a picture that the network cannot take. Raises `ModelError`."""
+def check_size(width: int, height: int, *, any_size: bool = False) -> None:
+    """Refuse a picture that the network cannot take, or that files of any size cannot be made with.
+
+    Raises `ModelError`.
+    """
     coarsest = STRIDES[-1]
-    if not all(coarsest <= side <= LARGEST_SIDE and side % coarsest == 0 for side in (width, height)):
+    least = coarsest * _FEWEST_CELLS if any_size else coarsest
+    if not all(least <= side <= LARGEST_SIDE and side % coarsest == 0 for side in (width, height)):
         raise ModelError(
-            f"pictures of {width}x{height}; both sides must be multiples of {coarsest}, {coarsest} to {LARGEST_SIDE}"
+            f"pictures of {width}x{height}; both sides must be multiples of {coarsest}, {least} to {LARGEST_SIDE}"
         )

@@ -25,10 +25,10 @@ from stages.models.exporting.frames import Frames, Step, as_input, quiet
 from stages.models.exporting.health import check_weights
 from stages.models.exporting.int8 import Judge, Judged, Trial, by_agreement, make_int8
 from stages.models.exporting.onnx_graph import halved, onnx_model
-from stages.models.nano.network import Nano
+from stages.models.nano.network import STRIDES, Nano
 
 MAX_DROP: Final = 0.01
-_TURNED: Final = 4  # frames that files of any size are checked on a second time, on their side
+_TURNED: Final = 4  # frames that files of any size are checked on a second time, on their side and longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ def export(
         ModelError: when weights or pictures' size cannot be, a file differs from torch or costs too much, something
             that is needed is not installed, or the files cannot be written. Nothing was written then.
     """
-    check_size(plan.width, plan.height)
+    check_size(plan.width, plan.height, any_size=plan.any_size)
     check_weights(trained.network)
     with _folder(plan) as folder:
         work = _Export(trained, plan, frames, judge=judge, step=step, folder=folder)
@@ -155,10 +155,13 @@ class _Export:
         self.stem = folder / plan.name
         self.network = copy.deepcopy(trained.network).cpu().to(memory_format=torch.contiguous_format).eval()
         self.reference: list[Given] = []
+        self.turned = [_turned(picture) for picture in frames.checked[:_TURNED]] if plan.any_size else []
+        self.turned_reference: list[Given] = []
 
     def run(self) -> list[_Done]:
         """Write and check every format, in the plan's order."""
         self.reference = self._reference(self.frames.checked)
+        self.turned_reference = self._reference(self.turned)
         light = Deployed(folded(self.network), offsets=self.trained.offsets).eval()
         whole = self.stem.with_name(".float32.onnx")
         if set(self.plan.formats) - {"torch"}:
@@ -234,12 +237,13 @@ class _Export:
         return found
 
     def _check_turned(self, file: Made, run: Runner) -> None:
-        """Hold a file against torch on frames that lie on their side, too. Raises `ModelError`."""
-        turned = [np.ascontiguousarray(np.rot90(picture, axes=(1, 2))) for picture in self.frames.checked[:_TURNED]]
+        """Hold a file against torch on frames of another size, too. Raises `ModelError`."""
         allowed = tolerance(file.format, half=self.plan.half)
-        found = agreement(self._reference(turned), [run(as_input(picture)) for picture in turned], allowed)
+        given = [run(as_input(picture)) for picture in self.turned]
+        found = agreement(self.turned_reference, given, allowed)
         if fault := found.fault(allowed):
-            size = f"{self.plan.height}x{self.plan.width}"
+            _, height, width, _ = self.turned[0].shape
+            size = f"{width}x{height}"
             raise ModelError(f"{file.main.name} does not give what torch gives for pictures of {size}: {fault}")
 
     def signed(self, done: Sequence[_Done]) -> list[Path]:
@@ -271,6 +275,12 @@ class _Export:
             offsets=self.trained.offsets or [0.0] * len(classes.things),
             checked=checked,
         )
+
+
+def _turned(picture: UInt8) -> UInt8:
+    """A picture [1, H, W, 3] on its side and longer: neither its shape nor its number of cells is that of before."""
+    longer = np.pad(picture, ((0, 0), (0, 0), (0, STRIDES[-1]), (0, 0)), mode="edge")
+    return np.ascontiguousarray(np.rot90(longer, axes=(1, 2)))
 
 
 def _on_card(one: _Done) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from stages.models.exporting.formats import FORMATS, Format
 from stages.models.exporting.frames import CALIBRATED, CHECKED, Frames, Step, of_footage, of_worlds, quiet
 from stages.models.exporting.int8 import Judge, by_agreement
 from stages.models.exporting.labelled import Labelled, read_data
-from stages.models.exporting.subject import open_trained
+from stages.models.exporting.subject import open_averaged
 from stages.models.extras import need
 
 # What a format needs beside the product's own dependencies, and the extra that brings it.
@@ -33,6 +33,7 @@ class Request:
     Attributes:
         model: a checkpoint, an exported ONNX file, or everyframe-nano.
         plan: the files.
+        average: checkpoints whose weights are averaged with the model's.
         footage: videos to check on, and to calibrate INT8 with.
         data: a recipe, whose labelled pictures are for the same.
         checked: frames that are checked on.
@@ -42,6 +43,7 @@ class Request:
 
     model: str
     plan: ExportPlan
+    average: Sequence[str] = ()
     footage: Sequence[str] = ()
     data: str | None = None
     checked: int = CHECKED
@@ -93,9 +95,9 @@ def run(request: Request, *, step: Step = quiet) -> tuple[list[Exported], Frames
         ModelError: as `export`, and where a package is missing.
         DataError, SourceError: for frames that cannot be read.
     """
-    check_size(request.plan.width, request.plan.height)
+    check_size(request.plan.width, request.plan.height, any_size=request.plan.any_size)
     check_packages(request)
-    trained = open_trained(request.model)
+    trained = open_averaged(request.model, request.average)
     labelled = None if request.data is None else read_data(request.data, trained.classes, trained.gathers)
     if request.balance:
         trained = _balanced(trained, request, labelled, step)

@@ -163,6 +163,13 @@ def test_a_size_left_open_is_the_one_asked_for(kind: Kind, channels_last: bool, 
         backend(np.zeros((1, 12, 8, 3), np.uint8))
 
 
+def test_one_name_for_both_sides_is_no_square(kind: Kind, tmp_path: Path) -> None:
+    path = networks.channel_means(tmp_path / "m.onnx", picture=("s", "c", "s", "s"))
+    network = load_backend(path, kind=kind, size=(12, 8), normalise=Normalisation(), precision="f32")
+    given = pictures(1)
+    np.testing.assert_allclose(network(given)["means"], given.mean(axis=(1, 2)), atol=1e-3)
+
+
 def test_a_size_that_is_fixed_cannot_be_another(kind: Kind, tmp_path: Path) -> None:
     path = networks.channel_means(tmp_path / "m.onnx")
     assert open_network(path, kind=kind, size=(12, 8)).signature.input_size == (8, 12)

@@ -26,9 +26,11 @@ from stages.models.exporting.folding import folded
 from stages.models.exporting.frames import as_input
 from stages.models.exporting.onnx_graph import halved
 from stages.models.exporting.running import run_openvino
-from stages.models.exporting.subject import open_trained
+from stages.models.exporting.subject import open_averaged, open_trained
+from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.nano.network import NanoConfig
-from tests.stages.models.exporting.tiny import CLASSES, HEIGHT, WIDTH, frames, lively, pictures, trained
+from stages.models.training.checkpoint import write_checkpoint
+from tests.stages.models.exporting.tiny import CLASSES, HEIGHT, SMALL, WIDTH, frames, lively, pictures, trained
 
 pytest.importorskip("onnxscript", reason="needs onnxscript, of the train extra")
 
@@ -123,10 +125,28 @@ def test_a_file_of_any_size_is_a_detector_of_the_size_asked_for(open_files: Sequ
 
 def test_without_its_card_a_file_of_any_size_needs_one(open_files: Sequence[Exported], tmp_path: Path) -> None:
     alone = shutil.copy(open_files[0].path, tmp_path)
-    with pytest.raises(
-        ConfigError, match=r"detector\.picture_size: needed, because .*small\.onnx takes pictures of any"
-    ):
+    with pytest.raises(ConfigError, match=r"detector\.picture_size: needed, because .*small\.onnx leaves the size"):
         build_detector(DetectorConfig(model=str(alone)))
+
+
+def test_weights_of_several_checkpoints_are_averaged(tmp_path: Path) -> None:
+    taxonomy = Taxonomy(classes=CLASSES)
+    networks = [lively(seed=seed) for seed in (3, 4, 5)]
+    paths = [str(tmp_path / f"{number}.safetensors") for number in range(3)]
+    for path, network in zip(paths, networks, strict=True):
+        write_checkpoint(Path(path), network, taxonomy, training=path)
+    found = open_averaged(paths[0], paths[1:])
+    assert found.training == paths[0]
+    weights = [network.state_dict()["semantic.weight"] for network in (*networks, found.network)]
+    assert torch.allclose(weights[3], sum(weights[:3]) / 3, atol=1e-7)
+    assert not torch.allclose(weights[3], weights[0])
+    assert torch.equal(open_averaged(paths[0], ()).network.state_dict()["semantic.weight"], weights[0])
+    wider = str(tmp_path / "wider.safetensors")
+    write_checkpoint(Path(wider), lively(replace(SMALL, mask_width=24)), taxonomy)
+    with pytest.raises(ModelError, match=r"wider\.safetensors: its network has another shape or other classes"):
+        open_averaged(paths[0], [wider])
+    with pytest.raises(ModelError, match="everyframe-nano: only checkpoints of 'everyframe train'"):
+        open_averaged(paths[0], ["everyframe-nano"])
 
 
 def test_a_network_in_training_is_left_as_it_was(tmp_path: Path) -> None:
