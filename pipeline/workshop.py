@@ -61,8 +61,10 @@ def export(
     model: str,
     *,
     output: str,
+    average: Sequence[str],
     formats: Sequence[str],
     size: tuple[int, int] | None,
+    any_size: bool,
     half: bool,
     version: str,
     footage: Sequence[str],
@@ -83,10 +85,19 @@ def export(
     from stages.models.exporting.request import Request, plan_of, run
     from stages.models.exporting.table import table, warnings
 
-    plan = plan_of(Path(output), formats=formats, size=size, half=half, version=version, max_drop=max_drop)
+    plan = plan_of(
+        Path(output),
+        formats=formats,
+        size=size,
+        any_size=any_size,
+        half=half,
+        version=version,
+        max_drop=max_drop,
+    )
     request = Request(
         model=model,
         plan=plan,
+        average=average,
         footage=footage,
         data=data,
         checked=checked,

@@ -113,8 +113,8 @@ def _add_ways(parser: argparse.ArgumentParser) -> None:
         "--size",
         metavar="WxH",
         type=size,
-        default=(640, 352),
-        help="of the picture that a checkpoint gets (default: 640x352)",
+        help="of the picture that checkpoints and files get which take any (default: as a file's card says, of a "
+        "checkpoint 640x352)",
     )
     how.add_argument(
         "--threads",
@@ -166,7 +166,7 @@ def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
         "score_floor": arguments.score_floor,
         "settings": {"counted_score": arguments.score, "fit_temperature": arguments.temperature == "fit"},
         "tta": _views(arguments.tta),
-        "checkpoint_size": arguments.size,
+        "picture_size": arguments.size,
         "threads": arguments.threads,
         "latency_pictures": arguments.timed,
         "output": Path(arguments.output) if arguments.output else None,

@@ -31,6 +31,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHECKPOINT",
         help="of 'everyframe train' (.safetensors), an exported .onnx with its card, or everyframe-nano",
     )
+    parser.add_argument(
+        "--average",
+        metavar="CHECKPOINT",
+        nargs="+",
+        default=[],
+        help="more checkpoints, of trainings that went on from one another; the mean of all their weights is exported",
+    )
     files = parser.add_argument_group("files")
     files.add_argument("-o", "--output", metavar="DIR/NAME", required=True, help="where they go; DIR is made")
     files.add_argument(
@@ -42,6 +49,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     files.add_argument(
         "--size", metavar="WxH", type=size, help="of the network's picture, multiples of 32 (default: 640x352)"
+    )
+    files.add_argument(
+        "--any-size",
+        action="store_true",
+        help="let the files take pictures of other sizes too, multiples of 32: 'everyframe run --picture-size'",
     )
     files.add_argument("--f32", action="store_true", help="keep weights in float32: twice the size")
     files.add_argument("--version", metavar="TEXT", default="1", help="on the card (default: 1)")
@@ -95,8 +107,10 @@ def _execute(arguments: argparse.Namespace) -> int:
         done = workshop.export(
             arguments.model,
             output=arguments.output,
+            average=arguments.average,
             formats=arguments.format,
             size=arguments.size,
+            any_size=arguments.any_size,
             half=not arguments.f32,
             version=arguments.version,
             footage=arguments.footage,

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from pipeline.cli.command import Command, add_config_option
-from pipeline.cli.values import at_least, names, seconds
+from pipeline.cli.values import at_least, names, seconds, size
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("what is looked for")
     group.add_argument("--detector", metavar="MODEL", help="in place of everyframe-nano; see 'everyframe run --help'")
+    group.add_argument(
+        "--picture-size", metavar="WxH", type=size, help="of the detector's picture; see 'everyframe run --help'"
+    )
     group.add_argument("--segmenter", metavar="MODEL", help="semantic network for masks beside such a detector")
     group.add_argument("--score", metavar="0..1", type=float, help="drop what the network is less sure of")
     group.add_argument("--classes", metavar="NAME,NAME", type=names, help="classes to keep (default: all)")
@@ -157,6 +160,7 @@ def _config_of(arguments: argparse.Namespace) -> PipelineConfig:
         "engine": "inline",
         "detector": {
             "model": arguments.detector,
+            "picture_size": arguments.picture_size,
             "score_threshold": arguments.score,
             "classes": arguments.classes,
         },

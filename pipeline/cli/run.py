@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.cli.command import Command, add_config_option
-from pipeline.cli.values import export, names
+from pipeline.cli.values import export, names, size
 from pipeline.errors import EveryframeError
 
 if TYPE_CHECKING:
@@ -47,6 +47,12 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--layout", metavar="NAME", help="the detector's output layout, where its graph does not tell: yolox, yolo, ..."
+    )
+    group.add_argument(
+        "--picture-size",
+        metavar="WxH",
+        type=size,
+        help="of the detector's picture, where it takes any: 416x416 for square cameras, 320x544 for upright ones",
     )
     group.add_argument(
         "--segmenter",
@@ -198,6 +204,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
             "model": arguments.detector,
             "weights": arguments.weights,
             "layout": arguments.layout,
+            "picture_size": arguments.picture_size,
             "score_threshold": arguments.score,
             "classes": arguments.classes,
             "backend": arguments.backend,

@@ -16,7 +16,7 @@ from pipeline.messages import Classes, ModelInfo
 from stages.detect.coco import COCO_CLASSES
 from stages.detect.detect import Detect
 from stages.detect.layouts import recognise
-from stages.models.backend import Backend, checksum
+from stages.models.backend import Backend, PictureSize, check_settled, checksum
 from stages.models.network_stage import Outputs
 from stages.models.onnx_placement import Placed
 from stages.models.preprocess import InputSpec
@@ -27,10 +27,11 @@ EMBEDDED_FILES = {EMBEDDED_MODEL: f"{EMBEDDED_MODEL}.onnx", EMBEDDED_INT8: f"{EM
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What stands beside a model of ours: its classes and checksum."""
+    """What stands beside a model of ours: its classes and checksum, and the size of picture it was made for."""
 
     classes: Classes
     sha256: str
+    size: PictureSize | None = None
 
 
 class _CardFile(msgspec.Struct, frozen=True):
@@ -40,6 +41,8 @@ class _CardFile(msgspec.Struct, frozen=True):
     stuff: tuple[str, ...]
     sha256: str
     files: dict[str, str] = {}
+    input_width: int = 0
+    input_height: int = 0
 
 
 def build_detector(config: DetectorConfig, *, lanes: int = 1, placed: Placed | None = None) -> Detect:
@@ -57,13 +60,16 @@ def build_detector(config: DetectorConfig, *, lanes: int = 1, placed: Placed | N
     path = model_file(config.model)
     placed = placed or Placed()
     check_runtime(config, path, placed)
-    network = placed.open(path, config.backend)
+    network = placed.open(path, config.backend, config.picture_size)
     version = checksum(path)
     card = read_card(path)
     if card is not None and card.sha256 != version:
         raise ModelError(
             f"{path}: SHA-256 is {version}, its card says {card.sha256}; the file is damaged, install it again"
         )
+    if network.signature.is_open and card is not None and card.size is not None:
+        network = placed.open(path, config.backend, card.size)
+    check_settled(network.signature, path, "detector")
     name, layout = recognise(network.signature, path=path, layout=config.layout)
     count = layout.classes(network.signature)
     assert count is not None
@@ -126,7 +132,12 @@ def read_card(path: Path) -> Card | None:
         written = msgspec.json.decode(card.read_bytes(), type=_CardFile)
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as exc:
         raise ModelError(f"{card}: not a model card; 'things', 'stuff' and 'sha256' are needed ({exc})") from exc
-    return Card(Classes(written.things, written.stuff), written.files.get(path.name, written.sha256))
+    size = (written.input_width, written.input_height)
+    return Card(
+        Classes(written.things, written.stuff),
+        written.files.get(path.name, written.sha256),
+        size if min(size) > 0 else None,
+    )
 
 
 def class_names(count: int, names: Sequence[str] | None, card: Card | None) -> Classes:

@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 import numpy.typing as npt
 
-from pipeline.errors import ModelError
+from pipeline.errors import ConfigError, ModelError
 from pipeline.messages import Float32, Surface
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ Kind = Literal["openvino", "onnxruntime"]
 Precision = Literal["auto", "f32", "bf16", "fp16"]
 Pictures = npt.NDArray[Any]  # uint8 or float32, [N, ...] as `Backend.input_shape` says
 Channels = tuple[float, float, float]
+PictureSize = tuple[int, int]  # width, height
 
 DYNAMIC = 0  # stands in a shape for a dimension that the graph leaves open
 
@@ -57,11 +58,16 @@ class Signature:
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """Height and width of the picture that goes in; 0, 0 where the graph does not take one."""
+        """Height and width of the picture that goes in; 0 what is left open, 0, 0 where the graph does not take one."""
         if len(self.inputs) != 1 or len(self.inputs[0].shape) != 4:
             return 0, 0
         shape = self.inputs[0].shape
         return (shape[1], shape[2]) if self.channels_last else (shape[2], shape[3])
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a picture goes in and the graph leaves its height or width open."""
+        return len(self.inputs) == 1 and len(self.inputs[0].shape) == 4 and not all(self.input_size)
 
     def __str__(self) -> str:
         inputs = ", ".join(map(str, self.inputs))
@@ -180,28 +186,37 @@ class Network(Protocol):
         """
 
 
-def _openvino(path: Path) -> Network:
+def _openvino(path: Path, size: PictureSize | None) -> Network:
     from stages.models.openvino_backend import OpenVinoNetwork
 
-    return OpenVinoNetwork(path)
+    return OpenVinoNetwork(path, size)
 
 
-def _onnxruntime(path: Path) -> Network:
+def _onnxruntime(path: Path, size: PictureSize | None) -> Network:
     from stages.models.onnxruntime_backend import OnnxRuntimeNetwork
 
-    return OnnxRuntimeNetwork(path)
+    return OnnxRuntimeNetwork(path, size)
 
 
-RUNTIMES: dict[Kind, Callable[[Path], Network]] = {"openvino": _openvino, "onnxruntime": _onnxruntime}
+Reader = Callable[[Path, PictureSize | None], Network]
+RUNTIMES: dict[Kind, Reader] = {"openvino": _openvino, "onnxruntime": _onnxruntime}
 _running: WeakSet[Any] = WeakSet()
 
 
-def open_network(path: str | Path, *, kind: Literal["auto"] | Kind = "auto") -> Network:
-    """Read a graph from an ONNX file (or OpenVINO's .xml). `auto` is OpenVINO.
+def open_network(
+    path: str | Path, *, kind: Literal["auto"] | Kind = "auto", size: PictureSize | None = None
+) -> Network:
+    """Read a graph from an ONNX file (or OpenVINO's .xml).
+
+    Args:
+        path: the file.
+        kind: which runtime; `auto` is OpenVINO.
+        size: width and height of the picture, for a graph that leaves them open; None leaves them so.
 
     Raises:
         ModelError: when the file is missing or not a network, the runtime is not installed, or another runtime already
-            runs a network in this process: two thread pools slow each other down many times over.
+            runs a network in this process: two thread pools slow each other down many times over; when the picture
+            cannot have that size.
     """
     chosen: Kind = "openvino" if kind == "auto" else kind
     if chosen not in RUNTIMES:
@@ -214,7 +229,7 @@ def open_network(path: str | Path, *, kind: Literal["auto"] | Kind = "auto") -> 
             f"{path}: cannot run on {chosen} while {others[0]} runs another network in this process; "
             "give both the same backend"
         )
-    return RUNTIMES[chosen](path)
+    return RUNTIMES[chosen](path, size)
 
 
 def load_backend(
@@ -225,6 +240,7 @@ def load_backend(
     threads: int = 0,
     lanes: int = 1,
     normalise: Normalisation | None = None,
+    size: PictureSize | None = None,
 ) -> Backend:
     """A network ready to run.
 
@@ -235,11 +251,12 @@ def load_backend(
         threads: inference threads in all; 0 is every core with one lane, and one thread a lane with several.
         lanes: threads that will call at the same time.
         normalise: take uint8 [N, H, W, 3] and normalise inside the graph; None takes what the graph takes.
+        size: as `open_network`.
 
     Raises:
         ModelError: as `open_network` and `Network.compile`.
     """
-    network = open_network(path, kind=kind)
+    network = open_network(path, kind=kind, size=size)
     return network.compile(normalise=normalise, precision=precision, threads=threads, lanes=lanes)
 
 
@@ -277,6 +294,42 @@ def files_of(model: Path) -> list[Path]:
     """A model's file, and after it the one beside it in which OpenVINO's .xml keeps weights."""
     weights = model.with_suffix(".bin")
     return [model, weights] if model.suffix == ".xml" and weights.is_file() else [model]
+
+
+def sized_input(path: Path, signature: Signature, size: PictureSize | None) -> tuple[int, ...] | None:
+    """The shape of the input with a picture's size where the graph leaves it open; None where nothing changes.
+
+    Raises:
+        ModelError: when the graph is fixed at another size.
+    """
+    height, width = signature.input_size
+    if size is None or not (signature.is_open or height):
+        return None
+    if any(fixed and fixed != asked for fixed, asked in zip((width, height), size, strict=True)):
+        raise ModelError(
+            f"{path}: the network takes pictures of {width or 'any'}x{height or 'any'} and none of "
+            f"{size[0]}x{size[1]}; leave out picture_size, or export the network anew"
+        )
+    if not signature.is_open:
+        return None
+    batch, channels = signature.inputs[0].shape[:2]
+    return (batch, size[1], size[0], 3) if signature.channels_last else (batch, channels or 3, size[1], size[0])
+
+
+def check_settled(signature: Signature, path: Path, setting: str) -> None:
+    """Refuse a graph whose picture's size is still open. Raises `ConfigError` naming the setting."""
+    if signature.is_open:
+        raise ConfigError(
+            f"{setting}.picture_size: needed, because {path} leaves the size of its picture open and no card beside it "
+            "tells one ('everyframe run --picture-size', 'everyframe evaluate --size')"
+        )
+
+
+def unsuitable(path: Path, size: PictureSize) -> ModelError:
+    """That a graph whose picture's size is open cannot have this one."""
+    return ModelError(
+        f"{path}: the network cannot take pictures of {size[0]}x{size[1]}; most want multiples of 32, 416x416 for one"
+    )
 
 
 def unreadable(path: Path, error: Exception) -> ModelError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,15 +32,25 @@ class BoundSession:
     ONNX Runtime and taken over through DLPack.
     """
 
-    def __init__(self, session: Any, device: torch.device, *, name: str) -> None:
-        """Raises `ModelError` for a graph with tensors of a type that is not taken."""
+    def __init__(
+        self, session: Any, device: torch.device, *, name: str, shapes: Mapping[str, tuple[int, ...]] | None = None
+    ) -> None:
+        """`shapes`: of outputs by name, where more is known than the graph states.
+
+        Raises:
+            ModelError: for a graph with tensors of a type that is not taken.
+        """
         self._session: Any = session
         self._binding = session.io_binding()
         self._device, self._name = device, name
         (given,) = session.get_inputs()
         self._input = given.name
         self.dtype, self._element = self._type_of(given)
-        self._outputs = [(node.name, *self._type_of(node), _shape(node.shape)) for node in session.get_outputs()]
+        known = shapes or {}
+        self._outputs = [
+            (node.name, *self._type_of(node), known.get(node.name) or _shape(node.shape))
+            for node in session.get_outputs()
+        ]
         self._held: dict[tuple[str, int], Tensor] = {}
 
     def __call__(self, pictures: Tensor) -> dict[str, Tensor]:

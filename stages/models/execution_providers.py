@@ -77,6 +77,7 @@ def choose_providers(
     available: Sequence[str],
     version: str,
     model_sha256: str,
+    picture: tuple[int, int] = (0, 0),
 ) -> Chosen:
     """Providers for a graph on a CUDA device.
 
@@ -88,6 +89,7 @@ def choose_providers(
         available: what `onnxruntime.get_available_providers` gives.
         version: ONNX Runtime's.
         model_sha256: of the model's file, in hex.
+        picture: height and width of what goes in.
 
     Raises:
         ProviderMissing: where this build has no CUDA provider.
@@ -103,7 +105,7 @@ def choose_providers(
     if not tensorrt:
         lacking = f"; no TensorRT in onnxruntime {version}, which has {', '.join(available)}"
         return Chosen((cuda, (CPU, {})), f"CUDA provider{lacking if asked == 'tensorrt' else ''}")
-    folder = engine_folder(model_sha256, version=version, precision=precision)
+    folder = engine_folder(model_sha256, version=version, precision=precision, picture=picture)
     engines = {"trt_fp16_enable": "1" if precision == "fp16" else "0"}
     first_start = "TensorRT builds its engine at each start, which may take minutes: the user's cache cannot be written"
     if folder is not None:
@@ -114,16 +116,18 @@ def choose_providers(
     return Chosen(((TENSORRT, {**common, **engines}), cuda, (CPU, {})), "TensorRT provider", first_start)
 
 
-def engine_folder(model_sha256: str, *, version: str, precision: Precision) -> Path | None:
+def engine_folder(
+    model_sha256: str, *, version: str, precision: Precision, picture: tuple[int, int] = (0, 0)
+) -> Path | None:
     """Where TensorRT's engines of a model are kept; None where the user's cache cannot be written.
 
-    An engine is of one version of everything that made it; that of the GPU is in the file's name.
+    An engine is of one version of everything that made it, and of one size of picture; the GPU is in the file's name.
     """
     try:
         built_with = metadata.version("tensorrt")
     except metadata.PackageNotFoundError:
         built_with = "system"
-    made_of = f"{version}/{built_with}/{precision}"
+    made_of = f"{version}/{built_with}/{precision}/{picture[1]}x{picture[0]}"
     return cache_folder("tensorrt", f"{model_sha256[:16]}-{hashlib.sha256(made_of.encode()).hexdigest()[:8]}")
 
 

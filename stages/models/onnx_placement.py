@@ -10,7 +10,7 @@ from typing import Literal
 from pipeline.config import DetectorConfig, SegmenterConfig
 from pipeline.config.gpus import gpu_names
 from pipeline.errors import ModelError
-from stages.models.backend import Backend, Kind, Network, Normalisation, open_network
+from stages.models.backend import Backend, Kind, Network, Normalisation, PictureSize, open_network
 from stages.models.devices import Cuda, Device, choose_device
 from stages.models.execution_providers import ProviderMissing, absence, runtime
 
@@ -33,9 +33,9 @@ class Placed:
     largest: int = 1
     told: list[str] = field(default_factory=list)
 
-    def open(self, path: Path, backend: Literal["auto"] | Kind) -> Network:
-        """A graph, read by the runtime that will run it. Raises `ModelError`."""
-        return open_network(path, kind="onnxruntime" if self.device.is_cuda else backend)
+    def open(self, path: Path, backend: Literal["auto"] | Kind, size: PictureSize | None = None) -> Network:
+        """A graph, read by the runtime that will run it; `size` as `open_network`. Raises `ModelError`."""
+        return open_network(path, kind="onnxruntime" if self.device.is_cuda else backend, size=size)
 
     def compile(
         self,

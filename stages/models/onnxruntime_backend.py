@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.errors import ModelError
 from pipeline.messages import Float32
 from stages.models import backend as backends
-from stages.models.backend import DYNAMIC, Normalisation, Pictures, Port, Precision, Signature
+from stages.models.backend import DYNAMIC, Normalisation, Pictures, PictureSize, Port, Precision, Signature
 from stages.models.execution_providers import (
     CPU,
     TENSORRT,
@@ -36,15 +36,33 @@ _ELEMENTS: dict[str, Any] = {"tensor(float)": np.float32, "tensor(float16)": np.
 class OnnxRuntimeNetwork:
     """A graph read by ONNX Runtime, which needs a session for it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: PictureSize | None = None) -> None:
         self._path = path
+        self._sizes: dict[str, int] = {}  # of dimensions that the graph names and leaves open
         # The signature needs no optimising: the session that runs is made once lanes are known.
-        options = _options(threads=1, optimise=False)
-        session = self._session(options, [CPU])
+        session = self._session(_options(threads=1, optimise=False), [CPU])
         self.signature = Signature(
             tuple(Port(node.name, _shape(node.shape)) for node in session.get_inputs()),
             tuple(Port(node.name, _shape(node.shape)) for node in session.get_outputs()),
         )
+        if (shape := backends.sized_input(path, self.signature, size)) is not None and size is not None:
+            self._set_size(shape, size)
+
+    def _set_size(self, shape: tuple[int, ...], size: PictureSize) -> None:
+        """Fix the picture's size, and look what shapes come out: the graph tells them as formulas at best."""
+        session = self._session(_options(threads=0, optimise=False), [CPU])
+        (given,) = session.get_inputs()
+        picture = np.zeros([n or 1 for n in shape], _ELEMENTS.get(given.type, np.float32))
+        try:
+            seen = [session.run(None, {given.name: levels}) for levels in (picture, _noise(picture))]
+        except Exception as exc:  # its errors share no other base class
+            raise backends.unsuitable(self._path, size) from exc
+        self._sizes = _named_sizes(given.shape, shape)
+        outputs = [
+            Port(port.name, _known_shape(port.shape, [one.shape for one in arrays]))
+            for port, arrays in zip(self.signature.outputs, zip(*seen, strict=True), strict=True)
+        ]
+        self.signature = Signature((Port(given.name, shape),), tuple(outputs))
 
     def compile(
         self,
@@ -98,6 +116,7 @@ class OnnxRuntimeNetwork:
             available=runtime().get_available_providers(),
             version=version,
             model_sha256=backends.checksum(self._path),
+            picture=self.signature.input_size,
         )
         try:
             session = self._session(_options(threads=1), list(chosen.providers))
@@ -105,7 +124,12 @@ class OnnxRuntimeNetwork:
             raise ProviderMissing(f"device {device.name}: onnxruntime {version} refuses: {exc.__cause__}") from exc
         chosen = settled(chosen, session.get_providers(), device=device, version=version)
         return OnnxDeviceBackend(
-            BoundSession(session, there, name=self._path.stem),
+            BoundSession(
+                session,
+                there,
+                name=self._path.stem,
+                shapes={port.name: port.shape for port in self.signature.outputs},
+            ),
             self.signature,
             normalise=normalise,
             planar=planar,
@@ -119,6 +143,8 @@ class OnnxRuntimeNetwork:
         )
 
     def _session(self, options: Any, providers: list[Any]) -> Any:
+        for name, n in self._sizes.items():
+            options.add_free_dimension_override_by_name(name, n)
         try:
             return runtime().InferenceSession(str(self._path), options, providers=providers, enable_fallback=0)
         except Exception as exc:  # its errors share no other base class
@@ -201,6 +227,27 @@ class OnnxRuntimeBackend:
             if not self._channels_last:
                 inputs = np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
         return inputs.astype(self._element, copy=False)
+
+
+def _noise(picture: Pictures) -> Pictures:
+    return np.random.default_rng(0).integers(0, 256, picture.shape).astype(picture.dtype)
+
+
+def _named_sizes(named: Sequence[Any], shape: tuple[int, ...]) -> dict[str, int]:
+    """Sizes by the names that a graph gives to open dimensions; without a name that stands for two sizes."""
+    sizes: dict[str, set[int]] = {}
+    for name, n in zip(named, shape, strict=True):
+        if isinstance(name, str):
+            sizes.setdefault(name, set()).add(n)
+    return {name: n for name, (n, *others) in sizes.items() if n != DYNAMIC and not others}
+
+
+def _known_shape(stated: tuple[int, ...], seen: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """An output's shape of which nothing is open but the batch, and what differs from picture to picture."""
+    if len({len(shape) for shape in seen}) > 1:
+        return stated
+    batch = stated[0] if stated else DYNAMIC
+    return (batch, *(n if n == other else DYNAMIC for n, other in zip(*(shape[1:] for shape in seen), strict=True)))
 
 
 def _planar(shape: tuple[int, ...]) -> tuple[int, ...]:

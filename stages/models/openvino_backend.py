@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.errors import ModelError
 from pipeline.messages import Float32
 from stages.models import backend as backends
-from stages.models.backend import DYNAMIC, Normalisation, Pictures, Port, Precision, Signature
+from stages.models.backend import DYNAMIC, Normalisation, Pictures, PictureSize, Port, Precision, Signature
 from stages.models.cache import cache_folder
 from stages.models.focus import merge_focus
 from stages.models.openvino_runtime import PrePostProcessor, core, native_bf16, ov
@@ -24,14 +24,23 @@ _PRECISIONS = {"f32": ov.Type.f32, "bf16": ov.Type.bf16}
 class OpenVinoNetwork:
     """A graph read by OpenVINO."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: PictureSize | None = None) -> None:
         self._path = path
         self._orders: dict[int, Order] = {}
         try:
             self._model = core().read_model(path)
         except (RuntimeError, ValueError) as exc:  # ValueError: a message that is no UTF-8
             raise backends.unreadable(path, exc) from exc
-        self.signature = Signature(
+        self.signature = self._signature()
+        if (shape := backends.sized_input(path, self.signature, size)) is not None and size is not None:
+            try:
+                self._model.reshape(ov.PartialShape([n if n else -1 for n in shape]))
+            except (RuntimeError, ValueError) as exc:
+                raise backends.unsuitable(path, size) from exc
+            self.signature = self._signature()
+
+    def _signature(self) -> Signature:
+        return Signature(
             tuple(_port(node, f"input {i}") for i, node in enumerate(self._model.inputs)),
             tuple(_port(node, f"output {i}") for i, node in enumerate(self._model.outputs)),
         )

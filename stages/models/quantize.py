@@ -17,6 +17,7 @@ from stages.models.openvino_runtime import ov, save_ir, without_telemetry
 from stages.models.quiet import quietly
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
+_ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide")
 _FIRST = 2
 _GPU_LOGGER = "torch.utils.cpp_extension"  # through which nncf warns on machines without a GPU
 
@@ -34,7 +35,8 @@ def quantize(
     """An INT8 version of a network as OpenVINO's .xml, with its .bin beside it; used like the original.
 
     Convolutions within groups stay in float: on CPUs they are no quicker in 8 bits (YOLOX-nano: 1.8 ms against 1.4),
-    and cost accuracy.
+    and cost accuracy. So does arithmetic after the last convolutions: a picture 544 pixels wide is cut into 256 steps
+    there, and boxes with it.
 
     Args:
         path: ONNX file with one input, [1, 3, H, W].
@@ -62,6 +64,7 @@ def quantize(
         raise unreadable(path, exc) from exc
     merge_focus(model)
     floats = {node.get_friendly_name() for node in model.get_ops() if node.get_type_name() == "GroupConvolution"}
+    floats |= _decoding(model)
     if first_in_float:
         floats |= set(_convolutions(model)[:_FIRST])
     if last_in_float:
@@ -97,18 +100,31 @@ def _convolutions(model: ov.Model) -> list[str]:
 
 def last_convolutions(model: ov.Model) -> set[str]:
     """Names of the convolutions between which and an output no other lies: those that write the outputs."""
-    names: set[str] = set()
-    seen: set[str] = set()
+    return {node.get_friendly_name() for node in _ends(model) if node.get_type_name() in _CONVOLUTIONS}
+
+
+def _decoding(model: ov.Model) -> set[str]:
+    """Names of the sums and products between the last convolutions, with their biases, and the outputs."""
+    return {
+        node.get_friendly_name()
+        for node in _ends(model)
+        if node.get_type_name() in _ARITHMETIC
+        and not any(value.get_node().get_type_name() in _CONVOLUTIONS for value in node.input_values())
+    }
+
+
+def _ends(model: ov.Model) -> list[Any]:
+    """What lies between the outputs and the convolutions before them, these included; not what shapes are told by."""
+    found: dict[str, Any] = {}
     waiting = [output.get_node() for output in model.outputs]
     while waiting:
         node = waiting.pop()
-        name = node.get_friendly_name()
-        if node.get_type_name() in _CONVOLUTIONS:
-            names.add(name)
-        elif name not in seen:
-            seen.add(name)
+        if node.get_friendly_name() in found:
+            continue
+        found[node.get_friendly_name()] = node
+        if node.get_type_name() not in (*_CONVOLUTIONS, "ShapeOf"):
             waiting.extend(value.get_node() for value in node.input_values())
-    return names
+    return list(found.values())
 
 
 class _Counted:

@@ -9,7 +9,7 @@ from pipeline.config import SegmenterConfig
 from pipeline.errors import ConfigError
 from pipeline.messages import Batch, Float32, SemanticMap
 from pipeline.stage import Field
-from stages.models.backend import Backend
+from stages.models.backend import Backend, check_settled
 from stages.models.network_stage import NetworkStage, Outputs
 from stages.models.onnx_placement import Placed
 from stages.models.preprocess import InputSpec, Placement, map_geometry
@@ -59,7 +59,8 @@ def build_segmenter(config: SegmenterConfig, *, lanes: int = 1, placed: Placed |
     """
     path = Path(config.model)
     placed = placed or Placed()
-    network = placed.open(path, config.backend)
+    network = placed.open(path, config.backend, config.picture_size)
+    check_settled(network.signature, path, "segmenter")
     layout = recognise(network.signature, path=path, layout=config.layout)
     count = layout.classes(network.signature)
     assert count is not None

@@ -97,7 +97,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--footage", nargs="+", default=[str(CLIP)])
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        plan = plan_of(Path(folder) / "model", formats=FORMATS, size=None, half=True, version="1", max_drop=1.0)
+        plan = plan_of(
+            Path(folder) / "model",
+            formats=FORMATS,
+            size=None,
+            any_size=False,
+            half=True,
+            version="1",
+            max_drop=1.0,
+        )
         exported, _ = run(Request(model=options.model, plan=plan, footage=options.footage, checked=8, calibrated=60))
         for one in exported:
             same = f"{one.agreement.same} of {one.agreement.seen} detections the same"

@@ -33,10 +33,12 @@ def decode_seconds(clip: Path) -> float:
 
 def inference_seconds(model: Path, *, precision: str) -> float:
     """CPU seconds a frame of the network alone, as many requests side by side as there are cores."""
+    from stages.detect.build import read_card
     from stages.models.backend import load_backend
 
-    lanes = len(os.sched_getaffinity(0))
-    backend = load_backend(model, precision=precision, threads=lanes, lanes=lanes)  # type: ignore[arg-type]
+    lanes, card = len(os.sched_getaffinity(0)), read_card(model)
+    size = card.size if card else None
+    backend = load_backend(model, precision=precision, threads=lanes, lanes=lanes, size=size)  # type: ignore[arg-type]
     picture = np.random.default_rng(0).integers(0, 255, backend.input_shape).astype(np.float32)
     with ThreadPoolExecutor(lanes) as pool:
         list(pool.map(lambda _: backend.view(picture), range(20)))

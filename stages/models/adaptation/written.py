@@ -39,13 +39,14 @@ def export_to(
         samples: frames of the footage.
         taxonomy: its classes.
         told: how it was trained, for the card.
-        like: an exported file whose picture's size and scores' offsets it gets; None: the usual ones.
+        like: an exported file whose picture's size, open or not, and scores' offsets it gets; None: the usual ones.
         shifts: added to these offsets, a thing each; none: nothing is.
 
     Raises:
         ModelError: when it cannot be written, or does not give what torch gives.
     """
     from pipeline.messages import Surface
+    from stages.models.backend import open_network
     from stages.models.exporting.card import class_offsets, read_whole_card
     from stages.models.exporting.deployed import INPUT_HEIGHT, INPUT_WIDTH
     from stages.models.exporting.export import ExportPlan, Trained, export
@@ -62,7 +63,9 @@ def export_to(
     before = [0.0] * len(taxonomy.things) if like is None else class_offsets(like, card, taxonomy.things)
     offsets = [one + shift for one, shift in zip(before, shifts or [0.0] * len(before), strict=True)]
     trained = Trained(network=network, classes=taxonomy.classes, offsets=offsets, training=told)
-    export(trained, ExportPlan(folder=path.parent, name=path.stem, width=width, height=height), frames)
+    any_size = like is not None and open_network(like).signature.is_open
+    plan = ExportPlan(folder=path.parent, name=path.stem, width=width, height=height, any_size=any_size)
+    export(trained, plan, frames)
 
 
 def add_figures(model: Path, figures: dict[str, Any]) -> None:

@@ -2,12 +2,15 @@
 
 A network trained on soft targets scores rare and hard classes lower than easy ones, while a run has one threshold for
 all. An offset a class, added to its logits, moves the threshold of its best F1 to a common score. Within a class the
-order of the boxes, and so its average precision, stays as it was.
+order of the boxes stays as it was; which class a box is of may change, since a cell tells its best alone. A class that
+was found too rarely to tell is therefore moved as far as the others are on average: left where it was, it would lose
+every comparison.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +25,7 @@ from stages.models.labelled.taxonomy import Taxonomy, world_taxonomy
 
 # A run paints masks of boxes from 0.4 and starts tracks from 0.5; the best F1 of a class belongs between the two.
 COMMON_SCORE = 0.45
-# Fewer hits than this tell nothing about a class; its offset stays 0.
+# Fewer hits than this tell nothing about a class.
 _FEWEST_HITS = 20
 _FURTHEST_OFFSET = 2.0
 
@@ -61,13 +64,20 @@ def calibrate_on(model: Path, pictures: Pictures, taxonomy: Taxonomy, *, ignorin
         for match in matches(found, truth.boxes, truth.labels, truth.ignored, open_labels=truth.open_labels):
             scores[match.label].append(match.score)
             hits[match.label].append(match.hit)
-    return [offset(*columns) for columns in zip(scores, hits, totals.tolist(), strict=True)]
+    return completed([offset(*columns) for columns in zip(scores, hits, totals.tolist(), strict=True)])
 
 
-def offset(scores: list[float], hits: list[bool], total: int) -> float:
-    """What to add to the logits so that the threshold of the best F1 becomes `COMMON_SCORE`."""
+def completed(offsets: Sequence[float | None]) -> list[float]:
+    """The offsets, those that are not known the mean of those that are; 0 where none is."""
+    known = [one for one in offsets if one is not None]
+    usual = round(sum(known) / len(known), 3) if known else 0.0
+    return [usual if one is None else one for one in offsets]
+
+
+def offset(scores: list[float], hits: list[bool], total: int) -> float | None:
+    """What to add to the logits so that the threshold of the best F1 becomes `COMMON_SCORE`; None: too few to know."""
     if sum(hits) < _FEWEST_HITS:
-        return 0.0
+        return None
     threshold = best_threshold(np.array(scores), np.array(hits), total)
     shift = _logit(COMMON_SCORE) - _logit(threshold)
     return round(max(-_FURTHEST_OFFSET, min(_FURTHEST_OFFSET, shift)), 3)

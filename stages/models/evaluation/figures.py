@@ -111,6 +111,7 @@ class ModelFigures:
         version: the beginning of its checksum.
         parameters: numbers in its weights.
         file_bytes: of its file.
+        picture_size: width and height of what the network is given.
         classes: those it can find among the truth's.
         by_class: name -> figure -> value.
         means: figure -> mean over the classes compared.
@@ -124,6 +125,7 @@ class ModelFigures:
     version: str
     parameters: int | None = None
     file_bytes: int | None = None
+    picture_size: tuple[int, int] | None = None
     classes: tuple[str, ...] = ()
     by_class: dict[str, Row] = field(default_factory=dict)
     means: Row = field(default_factory=dict)

@@ -68,7 +68,8 @@ def pictures_of(model: ModelFigures, figures: Figures) -> Iterator[tuple[str, st
     if model.pixels is not None:
         names = [*figures.things, *figures.stuff]
         rows, columns, counts = shown_classes(model.pixels, names, [*names, NOTHING])
-        yield "confusion-pixels", "Pixels", confusion_matrix(counts, rows, columns, f"{model.model}: pixels")
+        if rows:  # none where the truth is boxes alone
+            yield "confusion-pixels", "Pixels", confusion_matrix(counts, rows, columns, f"{model.model}: pixels")
 
 
 def shown_classes(

@@ -11,11 +11,13 @@ from pipeline.config import EMBEDDED_MODEL
 from pipeline.errors import ConfigError
 from pipeline.messages import Classes
 from stages.detect.build import model_file
+from stages.models.backend import PictureSize, open_network
 from stages.models.extras import need
 from stages.models.labelled.embedded import GATHERS
 from stages.models.labelled.taxonomy import MOST_STUFF, Taxonomy
 
 CHECKPOINT: Final = ".safetensors"
+CHECKPOINT_SIZE: Final = (640, 352)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +27,21 @@ class ModelFile:
     name: str
     path: Path  # an ONNX file
     taxonomy: Taxonomy | None  # of a checkpoint, with the names that its classes gather
+    picture_size: PictureSize | None = None  # what it is given, where its file leaves that open; None: as its card says
 
 
-def model_files(models: Sequence[str], folder: Path, *, width: int, height: int) -> list[ModelFile]:
+def model_files(models: Sequence[str], folder: Path, *, size: PictureSize | None) -> list[ModelFile]:
     """Each model as an ONNX file; checkpoints of a training are written as such into `folder`.
 
     Args:
         models: `everyframe-nano`, ONNX files, or checkpoints (.safetensors).
         folder: for what is written, and read as long as the models are used.
-        width: of the picture that a checkpoint's network is given.
-        height: of it.
+        size: width and height of the picture that networks are given which take any; None: as a model's card says, of
+            a checkpoint 640x352.
 
     Raises:
         ConfigError: where one is named twice.
-        ModelError: when a checkpoint cannot be read or written as ONNX.
+        ModelError: when a checkpoint cannot be read or written as ONNX, a file cannot be read.
     """
     if len(set(models)) < len(models):
         raise ConfigError(f"--model: {next(m for m in models if models.count(m) > 1)} is named twice")
@@ -47,9 +50,12 @@ def model_files(models: Sequence[str], folder: Path, *, width: int, height: int)
     for number, (model, stem) in enumerate(zip(models, stems, strict=True)):
         name = model if model == EMBEDDED_MODEL or stems.count(stem) > 1 else stem
         if Path(model).suffix == CHECKPOINT:
+            width, height = size or CHECKPOINT_SIZE
             files.append(_as_onnx(Path(model), folder / str(number), name, width=width, height=height))
         else:
-            files.append(ModelFile(name, file_of(model), None))
+            path = file_of(model)
+            is_open = size is not None and open_network(path).signature.is_open
+            files.append(ModelFile(name, path, None, size if is_open else None))
     return files
 
 

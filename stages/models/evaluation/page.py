@@ -115,13 +115,14 @@ def _speed(figures: Figures) -> str:
             "–" if one is None else f"{one.median_ms:.1f}",
             "–" if one is None else f"{one.p95_ms:.1f}",
             "–" if one is None else threads_text(one.threads),
+            "–" if model.picture_size is None else "{}x{}".format(*model.picture_size),
             "–" if model.parameters is None else f"{model.parameters / 1e6:.2f}",
             "–" if model.file_bytes is None else f"{model.file_bytes / 1e6:.2f}",
         )
         told = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
         note = "" if one is None else one.note
         rows.append(f"<tr><th scope=row>{escape(model.model)}</th>{told}<td class=word>{escape(note)}</td></tr>")
-    heads = ("Median, ms", "95 %, ms", "On", "M parameters", "MB")
+    heads = ("Median, ms", "95 %, ms", "On", "Picture", "M parameters", "MB")
     return (
         f"<div class=wide><table><thead><tr><th scope=col>Model</th>"
         f"{''.join(f'<th scope=col>{head}</th>' for head in heads)}<th scope=col class=word>Runs as</th></tr></thead>"

@@ -10,7 +10,7 @@ from typing import Final
 
 from pipeline.config import EMBEDDED_MODEL
 from pipeline.errors import ConfigError, DataError
-from stages.models.backend import files_of
+from stages.models.backend import PictureSize, files_of
 from stages.models.evaluation.augmentation import Augmentation
 from stages.models.evaluation.card import put_on_card
 from stages.models.evaluation.clips import Clip, WorldClip
@@ -52,7 +52,8 @@ class Request:
         score_floor: boxes from here count in AP.
         settings: what else figures depend on.
         augmentation: how often a picture is looked at; None: once.
-        checkpoint_size: width and height of the picture that a checkpoint's network is given.
+        picture_size: width and height of the picture that networks are given which take any; None: as a model's card
+            says, of a checkpoint 640x352.
         threads: of inference, while time is taken; 0: all cores.
         latency_pictures: timed; 0: none.
         output: folder for files; None: none are written.
@@ -74,7 +75,7 @@ class Request:
     score_floor: float = SCORE_FLOOR
     settings: Settings = Settings(counted_score=COUNTED_SCORE)
     augmentation: Augmentation | None = None
-    checkpoint_size: tuple[int, int] = (640, 352)
+    picture_size: PictureSize | None = None
     threads: int = 1
     latency_pictures: int = PICTURES
     output: Path | None = None
@@ -92,8 +93,7 @@ def evaluate(request: Request, *, progress: Progress = silent) -> tuple[Figures,
     """
     check(request)
     with tempfile.TemporaryDirectory(prefix="everyframe-evaluate-") as folder:
-        width, height = request.checkpoint_size
-        files = model_files(request.models, Path(folder), width=width, height=height)
+        files = model_files(request.models, Path(folder), size=request.picture_size)
         figures = _measured(request, files, progress)
     written = [] if request.output is None else write_files(figures, request.output)
     if request.on_card:
@@ -106,16 +106,15 @@ def check(request: Request) -> None:
     need("evaluate", "faster_coco_eval", *(["trackeval"] if request.clips or request.mot else []), extra="eval")
     if request.on_card and len(request.models) > 1:
         raise ConfigError(f"--on-card: {len(request.models)} models are measured; a card is of one")
+    if request.on_card and request.picture_size is not None:
+        raise ConfigError("--on-card: figures on a card are of pictures of the size it tells; leave out --size")
     if request.on_card and Path(request.models[0]).suffix == CHECKPOINT:
         raise ConfigError("--on-card: a checkpoint has no card; 'everyframe export' writes one")
 
 
 def _measured(request: Request, files: Sequence[ModelFile], progress: Progress) -> Figures:
     specs, named = _specs(request)
-    subjects = [
-        Subject(str(file.path), name=file.name, score_floor=request.score_floor, augmentation=request.augmentation)
-        for file in files
-    ]
+    subjects = [_subject(file, score_floor=request.score_floor, augmentation=request.augmentation) for file in files]
     taxonomy = named or taxonomy_of([subject.classes for subject in subjects], [file.taxonomy for file in files])
     sets, clips = _open_sets(request, specs, taxonomy, progress), _open_clips(request, taxonomy)
     if not sets and not clips:
@@ -123,15 +122,28 @@ def _measured(request: Request, files: Sequence[ModelFile], progress: Progress) 
     figures = measure(subjects, sets, taxonomy, settings=request.settings, progress=progress)
     figures.settings |= {"score_floor": request.score_floor, "augmentation": str(request.augmentation or "none")}
     judged = judged_labels(subjects, taxonomy)
+    for model, subject in zip(figures.models, subjects, strict=True):
+        model.picture_size = subject.input_size
     del subjects
     if clips:
-        plain = [
-            Subject(str(file.path), name=file.name, score_floor=None, augmentation=request.augmentation)
-            for file in files
-        ]
+        plain = [_subject(file, score_floor=None, augmentation=request.augmentation) for file in files]
         measure_clips(plain, clips, taxonomy, figures, judged=judged, progress=progress)
     _measure_cost(request, files, figures, sets, clips)
     return figures
+
+
+def _subject(
+    file: ModelFile, *, score_floor: float | None, augmentation: Augmentation | None, threads: int = 0
+) -> Subject:
+    """A model, loaded. Raises `ConfigError`, `ModelError`."""
+    return Subject(
+        str(file.path),
+        name=file.name,
+        score_floor=score_floor,
+        threads=threads,
+        augmentation=augmentation,
+        picture_size=file.picture_size,
+    )
 
 
 def _specs(request: Request) -> tuple[list[DataSpec], Taxonomy | None]:
@@ -192,14 +204,7 @@ def _measure_cost(
     else:
         images = [next(iter(clips[0])).sample.image]
     subjects = [
-        Subject(
-            str(file.path),
-            name=file.name,
-            score_floor=None,
-            threads=request.threads,
-            augmentation=request.augmentation,
-        )
-        for file in files
+        _subject(file, score_floor=None, threads=request.threads, augmentation=request.augmentation) for file in files
     ]
     times = measure_latency(subjects, images, threads=request.threads, pictures=request.latency_pictures)
     for model, latency in zip(figures.models, times, strict=True):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 import numpy as np
@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 from pipeline.config import EMBEDDED_MODEL, DetectorConfig, SuppressConfig
 from pipeline.messages import Batch, Classes, Detections, Frame, ModelInfo, PanopticMap, Surface
 from pipeline.stage import Stage
+from stages.models.backend import PictureSize
 from stages.models.evaluation.augmentation import Augmentation, Augmented
 from stages.models.labelled.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from stages.detect import Detect
 
 # AP counts boxes down to nearly nothing, as COCO's own evaluations do; whatever is counted one by one, from a run's.
 SCORE_FLOOR: Final = 0.001
@@ -39,6 +43,7 @@ class Subject:
         score_floor: boxes from here; None: from where a run takes them.
         threads: of inference; 0: all cores.
         augmentation: how often a picture is looked at; None: once.
+        picture_size: width and height of the network's picture, where its file leaves that open; None: its own.
 
     Raises:
         ModelError: when the model cannot be loaded.
@@ -53,12 +58,14 @@ class Subject:
         score_floor: float | None = SCORE_FLOOR,
         threads: int = 0,
         augmentation: Augmentation | None = None,
+        picture_size: PictureSize | None = None,
     ) -> None:
-        config = DetectorConfig(model=model, score_threshold=score_floor, threads=threads)
+        config = DetectorConfig(model=model, score_threshold=score_floor, threads=threads, picture_size=picture_size)
         suppress = SuppressConfig()
         if score_floor is not None:
             suppress = msgspec.structs.replace(suppress, score_threshold=score_floor)
         self.stages, self.classes, self.info, self.note = build_stages(config, suppress)
+        self.input_size = cast("Detect", self.stages[0]).input_size
         if augmentation is not None:
             self.stages[0] = Augmented(self.stages[0], augmentation)
         self.name = name or (model if model == EMBEDDED_MODEL else Path(model).stem)

@@ -90,6 +90,8 @@ def percent(value: float | None) -> str:
 def _sizes(figures: Figures) -> Iterator[str]:
     for model in figures.models:
         parts = []
+        if model.picture_size is not None:
+            parts.append("pictures of {}x{}".format(*model.picture_size))
         if model.parameters is not None:
             parts.append(f"{model.parameters / 1e6:.2f} M parameters")
         if model.file_bytes is not None:

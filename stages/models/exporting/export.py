@@ -15,19 +15,20 @@ import onnx
 import torch
 
 from pipeline.errors import ModelError
-from pipeline.messages import Classes
+from pipeline.messages import Classes, UInt8
 from stages.models.exporting.agreement import Agreement, Given, agreement
 from stages.models.exporting.card import card_of, write_card
 from stages.models.exporting.deployed import INPUT_HEIGHT, INPUT_WIDTH, Deployed, check_size, outputs_of
 from stages.models.exporting.folding import folded
-from stages.models.exporting.formats import Format, Made, made, runner, tolerance, write_ir, write_program
+from stages.models.exporting.formats import Format, Made, Runner, made, runner, tolerance, write_ir, write_program
 from stages.models.exporting.frames import Frames, Step, as_input, quiet
 from stages.models.exporting.health import check_weights
 from stages.models.exporting.int8 import Judge, Judged, Trial, by_agreement, make_int8
 from stages.models.exporting.onnx_graph import halved, onnx_model
-from stages.models.nano.network import Nano
+from stages.models.nano.network import STRIDES, Nano
 
 MAX_DROP: Final = 0.01
+_TURNED: Final = 4  # frames that files of any size are checked on a second time, on their side and longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class ExportPlan:
         width: of a picture.
         height: of a picture.
         half: store weights of ONNX and OpenVINO files as float16.
+        any_size: whether files take pictures of other sizes too, multiples of the coarsest stride.
         version: on the card.
         max_drop: what INT8 may cost, as a fraction of 1.
     """
@@ -70,6 +72,7 @@ class ExportPlan:
     width: int = INPUT_WIDTH
     height: int = INPUT_HEIGHT
     half: bool = True
+    any_size: bool = False
     version: str = "1"
     max_drop: float = MAX_DROP
 
@@ -109,7 +112,7 @@ def export(
         ModelError: when weights or pictures' size cannot be, a file differs from torch or costs too much, something
             that is needed is not installed, or the files cannot be written. Nothing was written then.
     """
-    check_size(plan.width, plan.height)
+    check_size(plan.width, plan.height, any_size=plan.any_size)
     check_weights(trained.network)
     with _folder(plan) as folder:
         work = _Export(trained, plan, frames, judge=judge, step=step, folder=folder)
@@ -152,15 +155,20 @@ class _Export:
         self.stem = folder / plan.name
         self.network = copy.deepcopy(trained.network).cpu().to(memory_format=torch.contiguous_format).eval()
         self.reference: list[Given] = []
+        self.turned = [_turned(picture) for picture in frames.checked[:_TURNED]] if plan.any_size else []
+        self.turned_reference: list[Given] = []
 
     def run(self) -> list[_Done]:
         """Write and check every format, in the plan's order."""
-        self.reference = self._reference()
-        size = {"width": self.plan.width, "height": self.plan.height}
+        self.reference = self._reference(self.frames.checked)
+        self.turned_reference = self._reference(self.turned)
         light = Deployed(folded(self.network), offsets=self.trained.offsets).eval()
         whole = self.stem.with_name(".float32.onnx")
         if set(self.plan.formats) - {"torch"}:
-            whole.write_bytes(onnx_model(light, **size, half=False).SerializeToString())
+            model = onnx_model(
+                light, width=self.plan.width, height=self.plan.height, half=False, any_size=self.plan.any_size
+            )
+            whole.write_bytes(model.SerializeToString())
         done = []
         for number, format_ in enumerate(self.plan.formats, 1):
             self.step("formats", number, len(self.plan.formats))
@@ -185,7 +193,13 @@ class _Export:
             stored.write_bytes(self._stored(whole))
             write_ir(stored, path.with_name(f"{path.name}.xml"))
         else:
-            write_program(light, path.with_name(f"{path.name}.pt2"), width=self.plan.width, height=self.plan.height)
+            write_program(
+                light,
+                path.with_name(f"{path.name}.pt2"),
+                width=self.plan.width,
+                height=self.plan.height,
+                any_size=self.plan.any_size,
+            )
         return made(format_, path)
 
     def _stored(self, whole: Path) -> bytes:
@@ -195,12 +209,12 @@ class _Export:
         onnx.checker.check_model(model)
         return bytes(model.SerializeToString())
 
-    def _reference(self) -> list[Given]:
-        """What torch gives on the frames, norms not folded. Raises `ModelError` where that is not finite."""
+    def _reference(self, pictures: Sequence[UInt8]) -> list[Given]:
+        """What torch gives for frames, norms not folded. Raises `ModelError` where that is not finite."""
         outputs = []
         deployed = Deployed(self.network, offsets=self.trained.offsets).eval()
-        count = len(self.frames.checked)
-        for number, picture in enumerate(self.frames.checked, 1):
+        count = len(pictures)
+        for number, picture in enumerate(pictures, 1):
             outputs.append(outputs_of(deployed, as_input(picture)))
             self.step("torch on the frames", number, count)
             for name, array in outputs[-1].items():
@@ -218,7 +232,19 @@ class _Export:
         found = agreement(self.reference, given, allowed)
         if fault := found.fault(allowed):
             raise ModelError(f"{file.main.name} does not give what torch gives: {fault}")
+        if self.plan.any_size:
+            self._check_turned(file, run)
         return found
+
+    def _check_turned(self, file: Made, run: Runner) -> None:
+        """Hold a file against torch on frames of another size, too. Raises `ModelError`."""
+        allowed = tolerance(file.format, half=self.plan.half)
+        given = [run(as_input(picture)) for picture in self.turned]
+        found = agreement(self.turned_reference, given, allowed)
+        if fault := found.fault(allowed):
+            _, height, width, _ = self.turned[0].shape
+            size = f"{width}x{height}"
+            raise ModelError(f"{file.main.name} does not give what torch gives for pictures of {size}: {fault}")
 
     def signed(self, done: Sequence[_Done]) -> list[Path]:
         """Write the cards: one of INT8, whose figures are its own, and one of all other files."""
@@ -249,6 +275,12 @@ class _Export:
             offsets=self.trained.offsets or [0.0] * len(classes.things),
             checked=checked,
         )
+
+
+def _turned(picture: UInt8) -> UInt8:
+    """A picture [1, H, W, 3] on its side and longer: neither its shape nor its number of cells is that of before."""
+    longer = np.pad(picture, ((0, 0), (0, 0), (0, STRIDES[-1]), (0, 0)), mode="edge")
+    return np.ascontiguousarray(np.rot90(longer, axes=(1, 2)))
 
 
 def _on_card(one: _Done) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 from pipeline.errors import ModelError
 from pipeline.messages import Float32
 from stages.models.exporting.agreement import Given, Tolerance
-from stages.models.exporting.deployed import Deployed, outputs_of
+from stages.models.exporting.deployed import Deployed, open_dimensions, outputs_of
 from stages.models.exporting.running import OpenVinoFile
 from stages.models.openvino_runtime import core, save_ir
 
@@ -78,12 +78,13 @@ def write_ir(onnx_file: Path, path: Path) -> None:
     save_ir(core().read_model(onnx_file), path)
 
 
-def write_program(deployed: Deployed, path: Path, *, width: int, height: int) -> None:
-    """The archive of `torch.export`, for any number of pictures of one size."""
-    batch = torch.export.Dim("batch")
+def write_program(deployed: Deployed, path: Path, *, width: int, height: int, any_size: bool = False) -> None:
+    """The archive of `torch.export`, for any number of pictures, of one size or of any."""
     pictures = torch.zeros(2, 3, height, width)
     with torch.no_grad():
-        program = torch.export.export(deployed, (pictures,), dynamic_shapes={"images": {0: batch}})
+        program = torch.export.export(
+            deployed, (pictures,), dynamic_shapes={"images": open_dimensions(any_size=any_size)}
+        )
     program.example_inputs = None  # would be stored: more than the weights
     archive = io.BytesIO()  # torch's own writer ends the process where a disk is full
     torch.export.save(program, archive)

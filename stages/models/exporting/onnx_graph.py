@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.errors import ModelError
-from stages.models.exporting.deployed import INPUT_NAME, OUTPUT_NAMES, Deployed
+from stages.models.exporting.deployed import INPUT_NAME, OUTPUT_NAMES, Deployed, open_dimensions
 from stages.models.quiet import quietly
 
 _OPSET = 18
@@ -21,7 +21,9 @@ _SMALLEST_HALVED = 256
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
-def onnx_model(deployed: Deployed, *, width: int, height: int, half: bool = True) -> onnx.ModelProto:
+def onnx_model(
+    deployed: Deployed, *, width: int, height: int, half: bool = True, any_size: bool = False
+) -> onnx.ModelProto:
     """The network for pictures of one size, any number at once.
 
     Args:
@@ -29,6 +31,7 @@ def onnx_model(deployed: Deployed, *, width: int, height: int, half: bool = True
         width: of a picture.
         height: of a picture.
         half: store the larger weights as float16.
+        any_size: leave width and height open, for multiples of the coarsest stride.
 
     Raises:
         ModelError: when a weight is beyond half precision.
@@ -39,7 +42,7 @@ def onnx_model(deployed: Deployed, *, width: int, height: int, half: bool = True
             (torch.zeros(2, 3, height, width),),
             input_names=[INPUT_NAME],
             output_names=list(OUTPUT_NAMES),
-            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            dynamic_shapes={"images": open_dimensions(any_size=any_size)},
             opset_version=_OPSET,
             dynamo=True,
             verbose=False,

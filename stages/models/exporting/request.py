@@ -14,7 +14,7 @@ from stages.models.exporting.formats import FORMATS, Format
 from stages.models.exporting.frames import CALIBRATED, CHECKED, Frames, Step, of_footage, of_worlds, quiet
 from stages.models.exporting.int8 import Judge, by_agreement
 from stages.models.exporting.labelled import Labelled, read_data
-from stages.models.exporting.subject import open_trained
+from stages.models.exporting.subject import open_averaged
 from stages.models.extras import need
 
 # What a format needs beside the product's own dependencies, and the extra that brings it.
@@ -33,6 +33,7 @@ class Request:
     Attributes:
         model: a checkpoint, an exported ONNX file, or everyframe-nano.
         plan: the files.
+        average: checkpoints whose weights are averaged with the model's.
         footage: videos to check on, and to calibrate INT8 with.
         data: a recipe, whose labelled pictures are for the same.
         checked: frames that are checked on.
@@ -42,6 +43,7 @@ class Request:
 
     model: str
     plan: ExportPlan
+    average: Sequence[str] = ()
     footage: Sequence[str] = ()
     data: str | None = None
     checked: int = CHECKED
@@ -55,7 +57,14 @@ class Request:
 
 
 def plan_of(
-    output: Path, *, formats: Sequence[str], size: tuple[int, int] | None, half: bool, version: str, max_drop: float
+    output: Path,
+    *,
+    formats: Sequence[str],
+    size: tuple[int, int] | None,
+    any_size: bool,
+    half: bool,
+    version: str,
+    max_drop: float,
 ) -> ExportPlan:
     """The plan for files named like `output`, whatever format's ending that has. Raises `ConfigError`."""
     if unknown := [name for name in formats if name not in FORMATS]:
@@ -72,6 +81,7 @@ def plan_of(
         width=width,
         height=height,
         half=half,
+        any_size=any_size,
         version=version,
         max_drop=max_drop,
     )
@@ -85,9 +95,9 @@ def run(request: Request, *, step: Step = quiet) -> tuple[list[Exported], Frames
         ModelError: as `export`, and where a package is missing.
         DataError, SourceError: for frames that cannot be read.
     """
-    check_size(request.plan.width, request.plan.height)
+    check_size(request.plan.width, request.plan.height, any_size=request.plan.any_size)
     check_packages(request)
-    trained = open_trained(request.model)
+    trained = open_averaged(request.model, request.average)
     labelled = None if request.data is None else read_data(request.data, trained.classes, trained.gathers)
     if request.balance:
         trained = _balanced(trained, request, labelled, step)

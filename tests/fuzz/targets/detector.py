@@ -15,6 +15,7 @@ from tests.fuzz.targets import onnx
 
 SMALL_PICTURE = 64 * 64  # a network may well be large; that is no finding
 FEW_CLASSES = 100
+SIZE = (64, 64)  # where a graph leaves it open
 
 # OpenVINO keeps what it compiled, and would keep every mutation of it.
 os.environ["XDG_CACHE_HOME"] = "/proc/nowhere"
@@ -26,6 +27,9 @@ def one_input(data: bytes) -> None:
     path.write_bytes(data)
     try:
         signature = open_network(path).signature
+        size = SIZE if signature.is_open else None
+        if size is not None:
+            signature = open_network(path, size=size).signature
         _, layout = recognise(signature, path=path)
     except ModelError:
         return
@@ -35,7 +39,9 @@ def one_input(data: bytes) -> None:
         return
     names = [f"class {i}" for i in range(count)]
     try:
-        build_detector(DetectorConfig(model=str(path), precision="f32", threads=1, class_names=names))
+        build_detector(
+            DetectorConfig(model=str(path), precision="f32", threads=1, class_names=names, picture_size=size)
+        )
     except EveryframeError:
         return
 

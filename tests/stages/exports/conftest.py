@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +22,23 @@ CUT_FRAMES = 40
 def crossing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `crossing.mp4`, a cut of the sample, and what `everyframe process` made of it, in `crossing`.
 
-    `fps` has what it makes of it at five frames a second.
+    `fps` has what it makes of it at five frames a second. Processes that share the tests share these results.
     """
-    folder = tmp_path_factory.mktemp("exports")
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / "crossing"
+    with (base / "crossing.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            partial = base / "crossing.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            _process(partial)
+            partial.rename(folder)
+    return folder
+
+
+def _process(folder: Path) -> None:
     _cut(ROOT / "samples" / "crossing" / "crossing.mp4", folder / "crossing.mp4")
     for target, more in ((folder, ()), (folder / "fps", ("--fps", "5"))):
         command = [
@@ -37,7 +54,6 @@ def crossing(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
         subprocess.run([*command, "--output", str(target / "results")], check=True, cwd=ROOT)
         (target / "results" / "crossing").rename(target / "crossing")
-    return folder
 
 
 def _cut(source: Path, target: Path) -> None:

@@ -147,6 +147,40 @@ def test_a_picture_of_another_shape_is_refused(kind: Kind, tmp_path: Path) -> No
         network(np.zeros((1, 8, 13, 3), dtype=np.uint8))
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_size_left_open_is_the_one_asked_for(kind: Kind, channels_last: bool, tmp_path: Path) -> None:
+    shape = ("n", "h", "w", 3) if channels_last else ("n", 3, "h", "w")
+    path = networks.channel_means(tmp_path / "m.onnx", picture=shape, channels_last=channels_last)
+    assert open_network(path, kind=kind).signature.is_open
+    network = open_network(path, kind=kind, size=(12, 8))
+    assert (network.signature.is_open, network.signature.input_size) == (False, (8, 12))
+    assert network.signature.outputs[0].shape[1:] == (3,)
+    backend = network.compile(normalise=Normalisation(), precision="f32")
+    assert backend.input_shape[1:] == (8, 12, 3)
+    given = pictures(2)
+    np.testing.assert_allclose(backend(given)["means"], given.mean(axis=(1, 2)), atol=1e-3)
+    with pytest.raises(ModelError, match=r"the network takes \[N, 8, 12, 3\]"):
+        backend(np.zeros((1, 12, 8, 3), np.uint8))
+
+
+def test_one_name_for_both_sides_is_no_square(kind: Kind, tmp_path: Path) -> None:
+    path = networks.channel_means(tmp_path / "m.onnx", picture=("s", "c", "s", "s"))
+    network = load_backend(path, kind=kind, size=(12, 8), normalise=Normalisation(), precision="f32")
+    given = pictures(1)
+    np.testing.assert_allclose(network(given)["means"], given.mean(axis=(1, 2)), atol=1e-3)
+
+
+def test_a_size_that_is_fixed_cannot_be_another(kind: Kind, tmp_path: Path) -> None:
+    path = networks.channel_means(tmp_path / "m.onnx")
+    assert open_network(path, kind=kind, size=(12, 8)).signature.input_size == (8, 12)
+    with pytest.raises(ModelError, match=r"m\.onnx: the network takes pictures of 12x8 and none of 8x12; leave out"):
+        open_network(path, kind=kind, size=(8, 12))
+    half = networks.channel_means(tmp_path / "half.onnx", picture=(1, 3, 8, "w"))
+    assert open_network(half, kind=kind, size=(20, 8)).signature.input_size == (8, 20)
+    with pytest.raises(ModelError, match="takes pictures of anyx8 and none of 8x12"):
+        open_network(half, kind=kind, size=(8, 12))
+
+
 def test_a_missing_file_is_named(kind: Kind, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"nowhere\.onnx: no such model file"):
         load_backend(tmp_path / "nowhere.onnx", kind=kind)

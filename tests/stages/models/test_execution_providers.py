@@ -71,14 +71,16 @@ def test_tensorrt_keeps_its_engines_by_the_model_and_says_that_the_first_start_b
     assert chosen("tensorrt").providers[0][1]["trt_fp16_enable"] == "0"
 
 
-def test_engines_of_other_models_precisions_and_versions_lie_elsewhere() -> None:
+def test_engines_of_other_models_precisions_versions_and_sizes_lie_elsewhere() -> None:
     folders = {
         engine_folder("ab" * 32, version="1", precision="f32"),
         engine_folder("cd" * 32, version="1", precision="f32"),
         engine_folder("ab" * 32, version="1", precision="fp16"),
         engine_folder("ab" * 32, version="2", precision="f32"),
+        engine_folder("ab" * 32, version="1", precision="f32", picture=(320, 544)),
+        engine_folder("ab" * 32, version="1", precision="f32", picture=(416, 416)),
     }
-    assert len(folders) == 4
+    assert len(folders) == 6
     assert None not in folders
 
 

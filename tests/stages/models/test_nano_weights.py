@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.config import DetectorConfig
+from stages.detect import build_detector
 from stages.models.backend import checksum, files_of
 
 WEIGHTS = Path(__file__).resolve().parents[3] / "stages" / "models" / "weights" / "everyframe-nano.onnx"
@@ -56,12 +58,20 @@ def test_openvino_gives_finite_outputs_of_the_promised_shapes(card: dict[str, ob
     anchors = sum((height // stride) * (width // stride) for stride in (8, 16, 32))
     shapes = {name: array.shape for name, array in outputs.items()}
     assert shapes["boxes"] == (2, anchors, 4)
-    assert shapes["scores"] == (2, anchors, len(card["things"]))  # type: ignore[arg-type]
+    assert shapes["scores"] == (2, anchors, len(card["things"]))
     assert shapes["coefficients"][:2] == (2, anchors)
     assert shapes["prototypes"] == (2, shapes["coefficients"][2], height // 4, width // 4)
     assert shapes["semantic"] == (2, len(card["things"] + card["stuff"]), height // 4, width // 4)  # type: ignore[operator]
     assert all(np.isfinite(array).all() for array in outputs.values())
     assert ((outputs["scores"] >= 0) & (outputs["scores"] <= 1)).all()
+
+
+@pytest.mark.parametrize("model", ["everyframe-nano", "everyframe-nano-int8"])
+def test_embedded_networks_take_pictures_of_other_shapes(model: str) -> None:
+    assert build_detector(DetectorConfig(model=model)).input_size == (544, 320)
+    upright = build_detector(DetectorConfig(model=model, picture_size=(320, 544)))
+    assert upright.input_size == (320, 544)
+    assert build_detector(DetectorConfig(model=model, picture_size=(32, 32))).input_size == (32, 32)
 
 
 INT8 = WEIGHTS.with_name("everyframe-nano-int8.xml")

@@ -66,12 +66,15 @@ def session_of(path: Path) -> Any:
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
-def on_cpu(path: Path, *, largest: int = 1, lanes: int = 1, session: Any = None, **more: Any) -> OnnxDeviceBackend:
+def on_cpu(
+    path: Path, *, largest: int = 1, lanes: int = 1, session: Any = None, signature: Any = None, **more: Any
+) -> OnnxDeviceBackend:
     """The backend for devices, on the CPU's provider."""
     device = torch.device("cpu")
-    bound = BoundSession(session or session_of(path), device, name=path.stem)
+    signature = signature or open_network(path, kind="onnxruntime").signature
+    shapes = {port.name: port.shape for port in signature.outputs}
+    bound = BoundSession(session or session_of(path), device, name=path.stem, shapes=shapes)
     more = {"normalise": Normalisation(), "planar": (), **more}
-    signature = open_network(path, kind="onnxruntime").signature
     return OnnxDeviceBackend(
         bound, signature, device=device, stream=None, lanes=lanes, largest=largest, name=path.stem, note="test", **more
     )
@@ -94,6 +97,20 @@ def open_sum(path: Path, *, wrong_together: bool = False) -> Path:
     given = [helper.make_tensor_value_info("in", TensorProto.FLOAT, ["n", 3, 8, 12])]
     found = [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 1, 1, 1])]
     return networks.save(helper.make_graph(nodes, "open", given, found, [zero]), path)
+
+
+def test_a_graph_of_open_size_is_bound_to_outputs_of_the_shapes_seen(tmp_path: Path) -> None:
+    given = [helper.make_tensor_value_info("in", TensorProto.FLOAT, ["n", 3, "h", "w"])]
+    found = [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 3, "h/2", "w/2"])]
+    pool = helper.make_node("MaxPool", ["in"], ["out"], kernel_shape=[2, 2], strides=[2, 2])
+    path = networks.save(helper.make_graph([pool], "open", given, found), tmp_path / "m.onnx")
+    signature = open_network(path, kind="onnxruntime", size=(12, 8)).signature
+    assert [port.shape[1:] for port in signature.outputs] == [(3, 4, 6)]
+    device = torch.device("cpu")
+    bound = BoundSession(session_of(path), device, name="m", shapes={p.name: p.shape for p in signature.outputs})
+    picture = torch.rand(2, 3, 8, 12)
+    torch.testing.assert_close(bound(picture)["out"], torch.nn.functional.max_pool2d(picture, 2))
+    assert bound._held, "outputs were allocated anew, not bound"
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
@@ -252,11 +269,12 @@ def test_warming_up_tells_of_every_size_and_of_a_long_first_start(tmp_path: Path
 class OnItsCpu(Placed):
     """Places networks on the device's path, on a CPU."""
 
-    def open(self, path: Path, backend: Any) -> Any:
-        return open_network(path, kind="onnxruntime")
+    def open(self, path: Path, backend: Any, size: Any = None) -> Any:
+        return open_network(path, kind="onnxruntime", size=size)
 
     def compile(self, network: Any, config: Any, *, normalise: Normalisation, planar: Any = (), lanes: int = 1) -> Any:
-        return on_cpu(Path(config.model), normalise=normalise, planar=planar, lanes=lanes)
+        signature = network.signature
+        return on_cpu(Path(config.model), normalise=normalise, planar=planar, lanes=lanes, signature=signature)
 
 
 @pytest.mark.parametrize("model", ["yolox_nano_416.onnx", "fastestdet_352.onnx"])

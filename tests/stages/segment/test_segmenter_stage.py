@@ -67,6 +67,17 @@ def test_a_network_with_channels_last_gives_the_same(tmp_path: Path) -> None:
     assert found.logits.flags.c_contiguous
 
 
+def test_a_network_of_open_size_gets_the_one_asked_for(tmp_path: Path) -> None:
+    path = networks.constant(tmp_path / "s.onnx", picture=(1, 3, "h", "w"), outputs=[scores(21)])
+    assert segmenter(path, picture_size=SIZE[::-1]).class_names == VOC_CLASSES
+    with pytest.raises(ConfigError, match=r"segmenter\.picture_size: needed, because .*s\.onnx leaves the size"):
+        segmenter(path)
+    with pytest.raises(ModelError, match=r"takes pictures of 96x64 and none of 64x96"):
+        segmenter(
+            networks.constant(tmp_path / "f.onnx", picture=(1, 3, *SIZE), outputs=[scores(21)]), picture_size=SIZE
+        )
+
+
 def test_twinlite_is_told_from_its_two_maps(tmp_path: Path) -> None:
     maps = [scores(2, height=64, width=96), scores(2, height=64, width=96)[..., ::-1].copy()]
     stage = segmenter(networks.constant(tmp_path / "t.onnx", picture=(1, 3, *SIZE), outputs=maps))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from stages.models.evaluation.calibrate import COMMON_SCORE, best_threshold, offset
+from stages.models.evaluation.calibrate import COMMON_SCORE, best_threshold, completed, offset
 
 
 def test_best_threshold_by_hand() -> None:
@@ -18,6 +18,14 @@ def test_best_threshold_by_hand() -> None:
 
 def test_offset_moves_the_best_threshold_to_the_common_score() -> None:
     scores, hits = [0.3] * 30, [True] * 30
-    shifted = math.log(0.3 / 0.7) + offset(scores, hits, 30)
+    shift = offset(scores, hits, 30)
+    assert shift is not None
+    shifted = math.log(0.3 / 0.7) + shift
     assert 1 / (1 + math.exp(-shifted)) == pytest.approx(COMMON_SCORE, abs=1e-3)
-    assert offset([0.3], [True], 1) == 0.0  # too few to know
+    assert offset([0.3], [True], 1) is None  # too few to know
+
+
+def test_classes_that_nothing_is_known_of_are_moved_as_the_others_are() -> None:
+    assert completed([0.5, None, 1.0, None]) == [0.5, 0.75, 1.0, 0.75]
+    assert completed([None, None]) == [0.0, 0.0]
+    assert completed([]) == []

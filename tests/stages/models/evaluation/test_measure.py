@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -158,7 +160,7 @@ def test_gathered_names_and_classes_of_the_wrong_kind() -> None:
     assert table_of.tolist() == [-1, 1, 2, -1, -1]
 
 
-def test_files_hold_all_and_escape_names(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_files_hold_all_and_escape_names(tmp_path: Path) -> None:
     picture = sample()
     model = Told("<b>x", TAXONOMY.classes, perfect(picture))
     figures = measure([model], [DataSet(Listed(picture), "coco")], TAXONOMY)  # type: ignore[list-item]
@@ -170,3 +172,14 @@ def test_files_hold_all_and_escape_names(tmp_path) -> None:  # type: ignore[no-u
     assert "<b>x" not in html
     assert "&lt;b&gt;x" in html
     assert html.count("data:image/png;base64,") == 4
+
+
+def test_a_truth_of_boxes_alone_leaves_no_picture_of_pixels(tmp_path: Path) -> None:
+    whole = sample()
+    boxes_alone = replace(whole, regions=np.zeros_like(whole.regions))
+    model = Told("told", TAXONOMY.classes, perfect(whole))
+    figures = measure([model], [DataSet(Listed(boxes_alone), "coco")], TAXONOMY)  # type: ignore[list-item]
+    assert figures.models[0].means["ap50"] == pytest.approx(1.0)
+    names = {file.name for file in write_files(figures, tmp_path)}
+    assert "told-confusion-boxes.png" in names
+    assert "told-confusion-pixels.png" not in names

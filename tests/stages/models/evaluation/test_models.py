@@ -17,14 +17,14 @@ COCO = "- {kind: coco, images: pictures, labels: instances.json, hold_out: 0.25}
 
 
 def test_names_are_files_stems_unless_two_are_the_same(tmp_path: Path) -> None:
-    files = model_files(["everyframe-nano", "a/x.onnx", "b/y.onnx"], tmp_path, width=640, height=352)
+    files = model_files(["everyframe-nano", "a/x.onnx", "b/y.onnx"], tmp_path, size=None)
     assert [file.name for file in files] == ["everyframe-nano", "x", "y"]
     assert files[0].path.is_file()
     assert file_of("a/x.onnx") == files[1].path
-    same = model_files(["a/x.onnx", "b/x.onnx"], tmp_path, width=640, height=352)
+    same = model_files(["a/x.onnx", "b/x.onnx"], tmp_path, size=None)
     assert [file.name for file in same] == ["a/x.onnx", "b/x.onnx"]
     with pytest.raises(ConfigError, match="x is named twice"):
-        model_files(["x", "x"], tmp_path, width=640, height=352)
+        model_files(["x", "x"], tmp_path, size=None)
 
 
 def test_a_checkpoint_is_measured_as_the_onnx_file_that_it_becomes(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_checkpoint_is_measured_as_the_onnx_file_that_it_becomes(tmp_path: Pat
     write_checkpoint(checkpoint, network, taxonomy)
     folder = tmp_path / "work"
     folder.mkdir()
-    (file,) = model_files([str(checkpoint)], folder, width=128, height=96)
+    (file,) = model_files([str(checkpoint)], folder, size=(128, 96))
     assert file.taxonomy is not None
     assert file.taxonomy.label("kitten") == 1
     subject = Subject(str(file.path), name=file.name)
@@ -46,9 +46,9 @@ def test_a_checkpoint_is_measured_as_the_onnx_file_that_it_becomes(tmp_path: Pat
     assert subject.has_masks
     assert subject.name == "last"
     with pytest.raises(ModelError, match="multiples of 32"):
-        model_files([str(checkpoint)], folder, width=130, height=96)
+        model_files([str(checkpoint)], folder, size=(130, 96))
     with pytest.raises(ModelError, match="no such file"):
-        model_files([str(tmp_path / "lost.safetensors")], tmp_path, width=128, height=96)
+        model_files([str(tmp_path / "lost.safetensors")], tmp_path, size=(128, 96))
 
 
 def test_the_truth_is_told_in_the_classes_of_the_first_model_with_masks() -> None:

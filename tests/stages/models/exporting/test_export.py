@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.errors import ModelError
+from pipeline.config import DetectorConfig
+from pipeline.errors import ConfigError, ModelError
+from stages.detect import build_detector
 from stages.models.exporting.deployed import OUTPUT_NAMES
 from stages.models.exporting.export import Exported, ExportPlan, Trained, export
 from stages.models.exporting.folding import folded
 from stages.models.exporting.frames import as_input
 from stages.models.exporting.onnx_graph import halved
 from stages.models.exporting.running import run_openvino
-from stages.models.exporting.subject import open_trained
+from stages.models.exporting.subject import open_averaged, open_trained
+from stages.models.labelled.taxonomy import Taxonomy
 from stages.models.nano.network import NanoConfig
-from tests.stages.models.exporting.tiny import CLASSES, HEIGHT, WIDTH, frames, lively, pictures, trained
+from stages.models.training.checkpoint import write_checkpoint
+from tests.stages.models.exporting.tiny import CLASSES, HEIGHT, SMALL, WIDTH, frames, lively, pictures, trained
 
 pytest.importorskip("onnxscript", reason="needs onnxscript, of the train extra")
 
@@ -83,6 +89,64 @@ def test_the_other_backbone_and_distributed_boxes_are_exported_too(tmp_path: Pat
     (one,) = export(Trained(network=lively(config), classes=CLASSES), plan(tmp_path, "onnx"), frames())
     assert one.agreement.seen
     assert open_trained(str(one.path)).network.config == config
+
+
+@pytest.fixture(scope="module")
+def open_files(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Exported]:
+    made = replace(plan(tmp_path_factory.mktemp("open"), "onnx", "openvino", "torch"), any_size=True)
+    return export(replace(trained(), offsets=OFFSETS), made, frames(checked=2))
+
+
+def test_files_of_any_size_give_what_torch_gives(open_files: Sequence[Exported]) -> None:
+    picture = as_input(np.random.default_rng(4).integers(0, 256, (2, 128, 160, 3), dtype=np.uint8))
+    with torch.no_grad():
+        expected = lively()(torch.from_numpy(picture))
+    for one in open_files[:2]:
+        given = run_openvino(one.path, picture)
+        assert np.abs(given["boxes"] - expected.boxes.numpy()).max() < 0.5
+        assert np.abs(given["semantic"] - expected.semantic.numpy()).max() < 0.05
+    program = torch.export.load(open_files[2].path).module()
+    with torch.no_grad():
+        assert torch.allclose(program(torch.from_numpy(picture))[0], expected.boxes, atol=1e-2)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_a_file_of_any_size_is_a_detector_of_the_size_asked_for(open_files: Sequence[Exported], backend: str) -> None:
+    if backend == "onnxruntime":
+        pytest.importorskip("onnxruntime")
+    running = {"model": str(open_files[0].path), "backend": backend, "precision": "f32"}
+    usual = build_detector(msgspec.convert(running, DetectorConfig))
+    assert usual.input_size == (WIDTH, HEIGHT)
+    turned = build_detector(msgspec.convert({**running, "picture_size": (64, 128)}, DetectorConfig))
+    assert turned.input_size == (64, 128)
+    with pytest.raises(ModelError, match=r"cannot take pictures of 70x64; most want multiples of 32"):
+        build_detector(msgspec.convert({**running, "picture_size": (70, 64)}, DetectorConfig))
+
+
+def test_without_its_card_a_file_of_any_size_needs_one(open_files: Sequence[Exported], tmp_path: Path) -> None:
+    alone = shutil.copy(open_files[0].path, tmp_path)
+    with pytest.raises(ConfigError, match=r"detector\.picture_size: needed, because .*small\.onnx leaves the size"):
+        build_detector(DetectorConfig(model=str(alone)))
+
+
+def test_weights_of_several_checkpoints_are_averaged(tmp_path: Path) -> None:
+    taxonomy = Taxonomy(classes=CLASSES)
+    networks = [lively(seed=seed) for seed in (3, 4, 5)]
+    paths = [str(tmp_path / f"{number}.safetensors") for number in range(3)]
+    for path, network in zip(paths, networks, strict=True):
+        write_checkpoint(Path(path), network, taxonomy, training=path)
+    found = open_averaged(paths[0], paths[1:])
+    assert found.training == paths[0]
+    weights = [network.state_dict()["semantic.weight"] for network in (*networks, found.network)]
+    assert torch.allclose(weights[3], sum(weights[:3]) / 3, atol=1e-7)
+    assert not torch.allclose(weights[3], weights[0])
+    assert torch.equal(open_averaged(paths[0], ()).network.state_dict()["semantic.weight"], weights[0])
+    wider = str(tmp_path / "wider.safetensors")
+    write_checkpoint(Path(wider), lively(replace(SMALL, mask_width=24)), taxonomy)
+    with pytest.raises(ModelError, match=r"wider\.safetensors: its network has another shape or other classes"):
+        open_averaged(paths[0], [wider])
+    with pytest.raises(ModelError, match="everyframe-nano: only checkpoints of 'everyframe train'"):
+        open_averaged(paths[0], ["everyframe-nano"])
 
 
 def test_a_network_in_training_is_left_as_it_was(tmp_path: Path) -> None:

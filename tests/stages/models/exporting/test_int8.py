@@ -22,10 +22,13 @@ from stages.models.exporting.formats import Made
 from stages.models.exporting.frames import as_input
 from stages.models.exporting.int8 import Judged, Trial, by_agreement, make_int8
 from stages.models.exporting.onnx_graph import onnx_model
-from tests.stages.models.exporting.tiny import CLASSES, HEIGHT, WIDTH, frames, lively, trained
+from tests.stages.models.exporting.tiny import CLASSES, HEIGHT, SMALL, WIDTH, frames, lively, trained
 
 pytest.importorskip("onnxscript", reason="needs onnxscript, of the train extra")
 nncf = pytest.importorskip("nncf", reason="needs nncf, of the int8 extra")
+
+
+ENDS = ("Convolution", "GroupConvolution", "ShapeOf")  # where what makes boxes begins
 
 
 def plan(folder: Path, **changes: Any) -> ExportPlan:
@@ -66,6 +69,32 @@ def test_an_int8_file_is_a_detector_with_a_card_of_its_own(tmp_path: Path) -> No
         file.write(b"\xff" * 8)
     with pytest.raises(ModelError, match="the file is damaged"):
         build_detector(DetectorConfig(model=str(one.path)))
+
+
+@pytest.mark.parametrize("bins", [0, 8])
+def test_boxes_are_not_cut_into_256_steps(tmp_path: Path, bins: int) -> None:
+    """Between the last convolutions, with their biases, and the boxes nothing is rounded to 8 bits."""
+    small = replace(trained(), network=lively(replace(SMALL, bins=bins)))
+    counts = []
+    for any_size in (False, True):
+        (one,) = export(small, plan(tmp_path, any_size=any_size), frames(checked=1, calibration=10))
+        model = open_network(one.path)._model  # type: ignore[attr-defined]
+        kinds = [node.get_type_name() for node in model.get_ops()]
+        counts.append(kinds.count("FakeQuantize"))
+        waiting, seen = [model.output("boxes").get_node()], set()
+        while waiting:
+            node = waiting.pop()
+            if node.get_friendly_name() in seen or node.get_type_name() in (
+                "Convolution",
+                "GroupConvolution",
+                "ShapeOf",
+            ):
+                continue
+            seen.add(node.get_friendly_name())
+            assert node.get_type_name() != "FakeQuantize"
+            waiting += [value.get_node() for value in node.input_values()]
+        assert len(seen) > 10
+    assert counts[0] == counts[1] > 10
 
 
 def test_what_costs_too_much_is_tried_more_carefully_and_then_refused_with_all_files(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def asked(recipe: Path, formats: list[str], **options: Any) -> Request:
-    plan = plan_of(Path("x"), formats=formats, size=(96, 64), half=True, version="1", max_drop=0.01)
+    plan = plan_of(Path("x"), formats=formats, size=(96, 64), any_size=False, half=True, version="1", max_drop=0.01)
     return Request(model="m", plan=plan, data=str(recipe), **options)
 
 
