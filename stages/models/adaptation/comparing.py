@@ -147,7 +147,7 @@ def shifts_of(model: Path, samples: Sequence[KeyedSample], taxonomy: Taxonomy) -
     """What to add to a network's logits of each thing, so that a run's thresholds suit it at this scene.
 
     Told by frames that were learnt from: those that are held out must not decide what is measured on them. A class of
-    which too few are found there stays as it is.
+    which too few are found there stays as it is: what a scene lacks must not become easier to find.
 
     Args:
         model: the network, an ONNX file.
@@ -158,7 +158,8 @@ def shifts_of(model: Path, samples: Sequence[KeyedSample], taxonomy: Taxonomy) -
     from stages.models.evaluation.calibrate import calibrate_on
 
     some = [samples[row] for row in evenly(len(samples), limit=CALIBRATED)]
-    return calibrate_on(model, FootagePictures("frames learnt from", some), taxonomy, ignoring="world")
+    found = calibrate_on(model, FootagePictures("frames learnt from", some), taxonomy, ignoring="world")
+    return [shift or 0.0 for shift in found]
 
 
 def find(model: str, images: Sequence[NDArray[np.uint8]], taxonomy: Taxonomy) -> list[Found]:

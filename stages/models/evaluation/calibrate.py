@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from stages.models.evaluation.matching import matches
 from stages.models.evaluation.subject import Subject
 from stages.models.evaluation.truth import Ignoring, truth_of
-from stages.models.evaluation.worlds import UnseenWorlds
 from stages.models.labelled.pictures import Pictures
-from stages.models.labelled.taxonomy import Taxonomy, world_taxonomy
+from stages.models.labelled.taxonomy import Taxonomy
 
 # A run paints masks of boxes from 0.4 and starts tracks from 0.5; the best F1 of a class belongs between the two.
 COMMON_SCORE = 0.45
@@ -30,17 +29,8 @@ _FEWEST_HITS = 20
 _FURTHEST_OFFSET = 2.0
 
 
-def calibrate(model: Path, *, worlds: int, width: int = 640, height: int = 360) -> list[float]:
-    """Offsets of the class logits, from worlds of the training split that were not trained on."""
-    taxonomy = world_taxonomy()
-    pictures = UnseenWorlds(
-        taxonomy=taxonomy, split="train", worlds=worlds, width=width, height=height, first_seed=2_000_000
-    )
-    return calibrate_on(model, pictures, taxonomy, ignoring="world")
-
-
-def calibrate_on(model: Path, pictures: Pictures, taxonomy: Taxonomy, *, ignoring: Ignoring) -> list[float]:
-    """Offsets of the class logits [things], from pictures that were not trained on.
+def calibrate_on(model: Path, pictures: Pictures, taxonomy: Taxonomy, *, ignoring: Ignoring) -> list[float | None]:
+    """Offsets of the class logits [things], from pictures that were not trained on; None of what is too rare in them.
 
     Args:
         model: an ONNX file with its card beside it.
@@ -64,7 +54,7 @@ def calibrate_on(model: Path, pictures: Pictures, taxonomy: Taxonomy, *, ignorin
         for match in matches(found, truth.boxes, truth.labels, truth.ignored, open_labels=truth.open_labels):
             scores[match.label].append(match.score)
             hits[match.label].append(match.hit)
-    return completed([offset(*columns) for columns in zip(scores, hits, totals.tolist(), strict=True)])
+    return [offset(*columns) for columns in zip(scores, hits, totals.tolist(), strict=True)]
 
 
 def completed(offsets: Sequence[float | None]) -> list[float]:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.models.evaluation.calibrate import calibrate_on
+from stages.models.evaluation.calibrate import calibrate_on, completed
 from stages.models.evaluation.measure import DataSet
 from stages.models.exporting.card import card_of, write_card
 from stages.models.exporting.deployed import Deployed
@@ -67,4 +67,4 @@ def balanced(trained: Trained, plan: ExportPlan, sets: Sequence[DataSet], taxono
         write_card(path.with_suffix(".json"), card, [path])
         drawn = all(one.ignoring == "world" for one in sets)
         pictures = _Joined([one.pictures for one in sets])
-        return calibrate_on(path, pictures, taxonomy, ignoring="world" if drawn else "coco")
+        return completed(calibrate_on(path, pictures, taxonomy, ignoring="world" if drawn else "coco"))
