@@ -26,10 +26,7 @@ Sha256 = Annotated[
 ]
 PictureSize = Annotated[
     tuple[Annotated[int, Meta(ge=32, le=8192)], Annotated[int, Meta(ge=32, le=8192)]] | None,
-    Meta(
-        description="Width and height of the network's picture: of a torch model, of everyframe-nano, of an ONNX file "
-        "that leaves it open. Null: the model's own."
-    ),
+    Meta(description="Width and height of its picture, where a network takes any. Null: the model's own."),
 ]
 Execution = Annotated[
     Literal["auto", "eager", "compile", "graph"],

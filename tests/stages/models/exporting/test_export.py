@@ -93,11 +93,14 @@ def test_the_other_backbone_and_distributed_boxes_are_exported_too(tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def open_files(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Exported]:
-    made = replace(plan(tmp_path_factory.mktemp("open"), "onnx", "openvino", "torch"), any_size=True)
+    made = replace(plan(tmp_path_factory.mktemp("open"), "onnx"), any_size=True)
     return export(replace(trained(), offsets=OFFSETS), made, frames(checked=2))
 
 
-def test_files_of_any_size_give_what_torch_gives(open_files: Sequence[Exported]) -> None:
+@pytest.mark.long
+def test_files_of_any_size_give_what_torch_gives(tmp_path: Path) -> None:
+    made = replace(plan(tmp_path, "onnx", "openvino", "torch"), any_size=True)
+    open_files = export(replace(trained(), offsets=OFFSETS), made, frames(checked=2))
     picture = as_input(np.random.default_rng(4).integers(0, 256, (2, 128, 160, 3), dtype=np.uint8))
     with torch.no_grad():
         expected = lively()(torch.from_numpy(picture))
