@@ -17,7 +17,7 @@ from stages.models.openvino_runtime import ov, save_ir, without_telemetry
 from stages.models.quiet import quietly
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
-_ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide")
+_ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide", "ReduceSum", "ReduceMean")
 _FIRST = 2
 _GPU_LOGGER = "torch.utils.cpp_extension"  # through which nncf warns on machines without a GPU
 

@@ -84,11 +84,7 @@ def test_boxes_are_not_cut_into_256_steps(tmp_path: Path, bins: int) -> None:
         waiting, seen = [model.output("boxes").get_node()], set()
         while waiting:
             node = waiting.pop()
-            if node.get_friendly_name() in seen or node.get_type_name() in (
-                "Convolution",
-                "GroupConvolution",
-                "ShapeOf",
-            ):
+            if node.get_friendly_name() in seen or node.get_type_name() in ENDS:
                 continue
             seen.add(node.get_friendly_name())
             assert node.get_type_name() != "FakeQuantize"
