@@ -38,25 +38,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="more checkpoints, of trainings that went on from one another; the mean of all their weights is exported",
     )
-    files = parser.add_argument_group("files")
-    files.add_argument("-o", "--output", metavar="DIR/NAME", required=True, help="where they go; DIR is made")
-    files.add_argument(
-        "--format",
-        metavar="NAME,NAME",
-        type=names,
-        default=["onnx"],
-        help="onnx, openvino, int8, torch (default: onnx)",
-    )
-    files.add_argument(
-        "--size", metavar="WxH", type=size, help="of the network's picture, multiples of 32 (default: 640x352)"
-    )
-    files.add_argument(
-        "--any-size",
-        action="store_true",
-        help="let the files take pictures of other sizes too, multiples of 32: 'everyframe run --picture-size'",
-    )
-    files.add_argument("--f32", action="store_true", help="keep weights in float32: twice the size")
-    files.add_argument("--version", metavar="TEXT", default="1", help="on the card (default: 1)")
+    _add_files(parser.add_argument_group("files"))
     frames = parser.add_argument_group("checked on")
     frames.add_argument(
         "--footage", metavar="VIDEO", nargs="+", default=[], help="recorded files, best of the cameras it is for"
@@ -93,6 +75,27 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "the float network's (default: 0.01)",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but what goes wrong")
+
+
+def _add_files(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("-o", "--output", metavar="DIR/NAME", required=True, help="where they go; DIR is made")
+    group.add_argument(
+        "--format",
+        metavar="NAME,NAME",
+        type=names,
+        default=["onnx"],
+        help="onnx, openvino, int8, torch (default: onnx)",
+    )
+    group.add_argument(
+        "--size", metavar="WxH", type=size, help="of the network's picture, multiples of 32 (default: 640x352)"
+    )
+    group.add_argument(
+        "--any-size",
+        action="store_true",
+        help="let the files take pictures of other sizes too, multiples of 32: 'everyframe run --picture-size'",
+    )
+    group.add_argument("--f32", action="store_true", help="keep weights in float32: twice the size")
+    group.add_argument("--version", metavar="TEXT", default="1", help="on the card (default: 1)")
 
 
 def _execute(arguments: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from pipeline.messages import Classes, ModelInfo
 from stages.detect.coco import COCO_CLASSES
 from stages.detect.detect import Detect
 from stages.detect.layouts import recognise
-from stages.models.backend import Backend, PictureSize, check_settled, checksum
+from stages.models.backend import Backend, PictureSize, check_file, check_settled, checksum
 from stages.models.network_stage import Outputs
 from stages.models.onnx_placement import Placed
 from stages.models.preprocess import InputSpec
@@ -60,15 +60,14 @@ def build_detector(config: DetectorConfig, *, lanes: int = 1, placed: Placed | N
     path = model_file(config.model)
     placed = placed or Placed()
     check_runtime(config, path, placed)
-    network = placed.open(path, config.backend, config.picture_size)
+    check_file(path)
     version = checksum(path)
     card = read_card(path)
     if card is not None and card.sha256 != version:
         raise ModelError(
             f"{path}: SHA-256 is {version}, its card says {card.sha256}; the file is damaged, install it again"
         )
-    if network.signature.is_open and card is not None and card.size is not None:
-        network = placed.open(path, config.backend, card.size)
+    network = placed.open(path, config.backend, config.picture_size or (card.size if card else None))
     check_settled(network.signature, path, "detector")
     name, layout = recognise(network.signature, path=path, layout=config.layout)
     count = layout.classes(network.signature)
